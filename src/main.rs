@@ -1,3 +1,8 @@
-//! The `vestibule` command.
+//! The `vestibule` command: arguments → command → exit code.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    vestibule::cli::run()
+}

@@ -1,0 +1,57 @@
+//! What an operator can set about users: `[users]`, `[passwords]`, `[permissions]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::Permission;
+
+/// `[users]`, `[passwords]` and `[permissions]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where users are kept.
+    pub database: Database,
+    /// How soon a change is noticed that was made behind our back.
+    pub refresh: Duration,
+    /// What a new password hash costs.
+    pub hashing: Hashing,
+    /// The fewest characters a new password may have.
+    pub min_length: usize,
+    /// Permissions declared in the file, with their descriptions; created at start.
+    pub permissions: Vec<(Permission, String)>,
+}
+
+/// Where users are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A file, made when it is not there; `sqlite:PATH`.
+    Sqlite(PathBuf),
+}
+
+/// The cost of argon2id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hashing {
+    /// Memory in KiB; at least 8 for each lane.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Lanes.
+    pub parallelism: u32,
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, iterations: 2, parallelism: 1 }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            database: Database::Sqlite(PathBuf::from("var/users.db")),
+            refresh: Duration::from_secs(30),
+            hashing: Hashing::default(),
+            min_length: 8,
+            permissions: Vec::new(),
+        }
+    }
+}

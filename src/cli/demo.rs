@@ -1,0 +1,10 @@
+//! `vestibule demo`.
+
+use super::Failure;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {}
+
+pub(super) fn run(_arguments: &Arguments) -> Result<(), Failure> {
+    Err(Failure::No("not written yet".to_owned()))
+}

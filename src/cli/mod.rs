@@ -1,0 +1,104 @@
+//! The command line: one file per command, and the only place that prints.
+
+mod check;
+mod demo;
+mod explain;
+mod group;
+mod permission;
+mod reload;
+mod serve;
+mod user;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Configuration};
+
+/// Vestibule, a reverse-proxy authentication gateway.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true, propagate_version = true)]
+struct Arguments {
+    /// The configuration [default: ./vestibule.toml, then /etc/vestibule/vestibule.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Serve(serve::Arguments),
+    /// Run a sample application with the gateway in front of it
+    Demo(demo::Arguments),
+    /// Tell whether the configuration is right, and run its tests
+    Check(check::Arguments),
+    /// Tell which rule decides on a request, and why
+    Explain(explain::Arguments),
+    /// Have the running gateway read its configuration again
+    Reload(reload::Arguments),
+    /// Create, list and change users
+    User(user::Arguments),
+    /// Create, list and change groups
+    Group(group::Arguments),
+    /// Create, list, grant and revoke permissions
+    Permission(permission::Arguments),
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The answer is no: exit code 1.
+    #[error("{0}")]
+    No(String),
+    /// The command line is wrong in a way that its parser cannot see: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is wrong: exit code 78, as in `sysexits.h`.
+    #[error("{0}")]
+    Configuration(config::Problems),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let Arguments { config, command } = Arguments::parse();
+    let file = config.as_deref();
+    let outcome = match command {
+        Command::Serve(arguments) => serve::run(&arguments, file),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments, file),
+        Command::Explain(arguments) => explain::run(&arguments, file),
+        Command::Reload(arguments) => reload::run(&arguments, file),
+        Command::User(arguments) => user::run(arguments, file),
+        Command::Group(arguments) => group::run(arguments, file),
+        Command::Permission(arguments) => permission::run(arguments, file),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure);
+            match failure {
+                Failure::No(_) => ExitCode::from(1),
+                Failure::Usage(_) => ExitCode::from(2),
+                Failure::Configuration(_) => ExitCode::from(78),
+            }
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command line is where errors are shown")]
+fn complain(failure: &Failure) {
+    match failure {
+        Failure::Configuration(problems) => eprintln!("{problems}"),
+        Failure::No(message) | Failure::Usage(message) => eprintln!("error: {message}"),
+    }
+}
+
+/// Reads the configuration that a command works with.
+fn load(file: Option<&Path>) -> Result<Configuration, Failure> {
+    config::load(file).map_err(Failure::Configuration)
+}

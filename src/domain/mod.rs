@@ -1,0 +1,39 @@
+//! What Vestibule knows and decides, free of sockets, files, clocks and HTTP.
+//!
+//! Here belong the words of the product (user, permission, session, identity, rule) and the
+//! decisions about them. Everything is a function of its arguments: time is passed in, passwords
+//! are checked by a hasher that is passed in. Nothing here may import another layer, and
+//! `tests/architecture.rs` holds it to that.
+//!
+//! Five values are *evidence*: whoever holds one knows that a check happened, because the check
+//! is the only way to get one.
+//!
+//! | value | means | only maker |
+//! |---|---|---|
+//! | [`RequestPath`] | read once, no ambiguity | [`RequestPath::parse`] |
+//! | [`Verified`] | these credentials belong to this active user | [`Verified::check`] |
+//! | [`Session`] | a login happened | [`Session::begin`] |
+//! | [`Identity`] | session live, user active, password unchanged since | [`Identity::confirm`] |
+//! | [`Permitted`] | this request, on this path, was allowed by this rule to this visitor | [`authorize()`] |
+
+pub mod authorize;
+pub mod identity;
+pub mod next_path;
+pub mod password;
+pub mod path;
+pub mod permission;
+pub mod rule;
+pub mod session;
+pub mod time;
+pub mod user;
+
+pub use authorize::{Decision, Permitted, authorize};
+pub use identity::{Identity, Visitor};
+pub use next_path::NextPath;
+pub use password::{PasswordHash, Verified};
+pub use path::{Oddity, RequestPath};
+pub use permission::Permission;
+pub use rule::{Rule, Rules};
+pub use session::{Session, SessionId, SessionKey};
+pub use time::Timestamp;
+pub use user::{User, UserId};

@@ -1,0 +1,116 @@
+//! Users, with the fields and the questions of Django's `User`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{PasswordHash, Permission, Timestamp};
+
+/// The number of a user in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub i64);
+
+/// A user as stored: the fields of the Django Book's Table 12-3, with groups and permissions.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The number that sessions refer to; never used again after the user is deleted.
+    pub id: UserId,
+    /// The name one logs in with; 1 to 150 characters: letters, digits and `@.+-_`.
+    pub username: String,
+    /// Given name, possibly empty.
+    pub first_name: String,
+    /// Family name, possibly empty.
+    pub last_name: String,
+    /// E-mail address, possibly empty.
+    pub email: String,
+    /// The self-describing password hash.
+    pub password: PasswordHash,
+    /// Whether the user may enter the gateway's own administration.
+    pub is_staff: bool,
+    /// Whether the user may log in and has any permission at all.
+    pub is_active: bool,
+    /// Whether the user has every permission without being given one.
+    pub is_superuser: bool,
+    /// When the user last logged in.
+    pub last_login: Option<Timestamp>,
+    /// When the account was made.
+    pub date_joined: Timestamp,
+    /// The names of the user's groups, sorted.
+    pub groups: Vec<String>,
+    /// The user's own permissions together with those of the groups.
+    pub permissions: BTreeSet<Permission>,
+    /// The user's profile: declared fields and their values.
+    pub profile: BTreeMap<String, String>,
+}
+
+impl User {
+    /// First and last name with one space between them, trimmed; empty when both are.
+    pub fn get_full_name(&self) -> String {
+        format!("{} {}", self.first_name, self.last_name).trim().to_owned()
+    }
+
+    /// Whether the user has this permission: superusers have all, inactive users none.
+    pub fn has_perm(&self, permission: &str) -> bool {
+        self.is_active && (self.is_superuser || self.permissions.contains(permission))
+    }
+
+    /// Whether the user has every one of these permissions.
+    pub fn has_perms<'a>(&self, permissions: impl IntoIterator<Item = &'a Permission>) -> bool {
+        permissions.into_iter().all(|permission| self.has_perm(permission.as_str()))
+    }
+
+    /// Whether the user has any permission in the application `app`.
+    pub fn has_module_perms(&self, app: &str) -> bool {
+        self.is_active
+            && (self.is_superuser || self.permissions.iter().any(|held| held.app() == app))
+    }
+
+    /// Whether the user is a member of the group called `name`.
+    pub fn is_in_group(&self, name: &str) -> bool {
+        self.groups.iter().any(|group| group == name)
+    }
+}
+
+/// Why a user name cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsernameError {
+    /// There is nothing in it.
+    #[error("the username is empty")]
+    Empty,
+    /// It is longer than 150 characters.
+    #[error("the username has {0} characters\nhint: 150 or fewer")]
+    TooLong(usize),
+    /// It holds something other than letters, digits and `@.+-_`.
+    #[error("the username has the character {0:?} in it\nhint: letters, digits and `@.+-_` only")]
+    Character(char),
+}
+
+/// The form in which a user name is stored and looked up: NFKC, as in Django's
+/// `AbstractBaseUser.normalize_username`, with Django's `UnicodeUsernameValidator` applied.
+pub fn normalize_username(name: &str) -> Result<String, UsernameError> {
+    use unicode_normalization::UnicodeNormalization as _;
+
+    let name: String = name.nfkc().collect();
+    let length = name.chars().count();
+    if length == 0 {
+        return Err(UsernameError::Empty);
+    }
+    if length > 150 {
+        return Err(UsernameError::TooLong(length));
+    }
+    match name.chars().find(|&c| !c.is_alphanumeric() && !"@.+-_".contains(c)) {
+        Some(character) => Err(UsernameError::Character(character)),
+        None => Ok(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_names_are_normalized_and_bounded() {
+        assert_eq!(normalize_username("ﬁona").unwrap(), "fiona");
+        assert_eq!(normalize_username(""), Err(UsernameError::Empty));
+        assert_eq!(normalize_username(&"x".repeat(151)), Err(UsernameError::TooLong(151)));
+        assert_eq!(normalize_username("bob\r\nX-Admin: 1"), Err(UsernameError::Character('\r')));
+    }
+}

@@ -1,0 +1,3 @@
+//! The life of one request.
+pub mod settings;
+pub use settings::Settings;

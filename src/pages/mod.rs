@@ -1,0 +1,3 @@
+//! The pages that the gateway answers itself.
+pub mod settings;
+pub use settings::{Lockout, Settings};

@@ -1,0 +1,52 @@
+//! What an operator can set about the gateway's own pages: `[accounts]`, `[lockout]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[accounts]`, `[lockout]` and `server.public_url`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The path below which the gateway answers itself; begins and ends with `/`, lower case.
+    pub prefix: String,
+    /// Where one goes after a login without `next`.
+    pub login_redirect_url: String,
+    /// Where one goes after logging out; the page `logged_out.html` when unset.
+    pub logout_redirect_url: Option<String>,
+    /// A directory whose files stand in for the built-in templates of the same name.
+    pub templates: Option<PathBuf>,
+    /// The address by which the outside knows the gateway: scheme and host, no path.
+    pub public_url: Option<String>,
+    /// What slows down whoever guesses passwords.
+    pub lockout: Lockout,
+}
+
+/// `[lockout]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lockout {
+    /// Whether anything is slowed down at all.
+    pub enabled: bool,
+    /// How many failures are free within the window.
+    pub failures: u32,
+    /// How long a failure counts.
+    pub window: Duration,
+    /// How long to wait after one failure too many; doubles with each further one.
+    pub delay: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            prefix: "/accounts/".to_owned(),
+            login_redirect_url: "/accounts/profile/".to_owned(),
+            logout_redirect_url: None,
+            templates: None,
+            public_url: None,
+            lockout: Lockout {
+                enabled: true,
+                failures: 5,
+                window: Duration::from_secs(15 * 60),
+                delay: Duration::from_secs(30),
+            },
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Sockets and lifetime.
+pub mod settings;
+pub use settings::Settings;

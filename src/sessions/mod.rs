@@ -1,0 +1,3 @@
+//! Sessions.
+pub mod settings;
+pub use settings::{CookieSettings, SameSite, Settings};

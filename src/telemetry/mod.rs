@@ -1,0 +1,3 @@
+//! Metrics and logs.
+pub mod settings;
+pub use settings::{AccessLog, Settings};

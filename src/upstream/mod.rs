@@ -1,0 +1,3 @@
+//! The single door to applications.
+pub mod settings;
+pub use settings::{Server, Settings};

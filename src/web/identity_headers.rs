@@ -1,0 +1,318 @@
+//! The headers by which an application learns who is asking.
+//!
+//! Templates are compiled with the file and rendered when an identity is loaded. What a client
+//! sends under any spelling of one of these names is removed on every route, in
+//! [`forwarding`](super::forwarding); what is set here is set last.
+
+use std::fmt;
+
+use http::{HeaderName, HeaderValue};
+use minijinja::{Environment, UndefinedBehavior, context};
+
+use super::scope;
+use crate::domain::Visitor;
+
+/// The identity headers of a rule: names and compiled templates.
+#[derive(Clone)]
+pub struct IdentityHeaders {
+    headers: Vec<HeaderName>,
+    environment: std::sync::Arc<Environment<'static>>,
+    separator: String,
+    encoding: Encoding,
+    uses_session: bool,
+}
+
+/// Ready values for one visitor, to be set as they are.
+pub type Rendered = Box<[(HeaderName, HeaderValue)]>;
+
+/// How characters outside ASCII are written in a header's value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// As the bytes of UTF-8, which most applications expect.
+    #[default]
+    Utf8,
+    /// Percent-encoded, for applications that read Latin-1 (`%` itself included).
+    Percent,
+}
+
+/// A set of names that some kind of application expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// `Remote-User`, `Remote-Name`, `Remote-Email`, `Remote-Groups`.
+    Remote,
+    /// What oauth2-proxy sends: `X-Forwarded-User`, `-Email`, `-Preferred-Username`, `-Groups`.
+    Oauth2Proxy,
+    /// What authentik's outpost sends: `X-authentik-username` and so on; groups separated by `|`.
+    Authentik,
+    /// Grafana's auth proxy: `X-WEBAUTH-USER` and so on.
+    Grafana,
+    /// Jenkins' reverse-proxy plugin: `X-Forwarded-User` and so on; groups separated by `|`.
+    Jenkins,
+    /// Nothing.
+    None,
+}
+
+const USERNAME: &str = "{{ user.username }}";
+const NAME: &str = "{{ user.get_full_name }}";
+const EMAIL: &str = "{{ user.email }}";
+const GROUPS: &str = "{{ groups | join(separator) }}";
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Self; 6] = [
+        Self::Remote,
+        Self::Oauth2Proxy,
+        Self::Authentik,
+        Self::Grafana,
+        Self::Jenkins,
+        Self::None,
+    ];
+
+    /// The name that `identity.preset` gives it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Remote => "remote",
+            Self::Oauth2Proxy => "oauth2-proxy",
+            Self::Authentik => "authentik",
+            Self::Grafana => "grafana",
+            Self::Jenkins => "jenkins",
+            Self::None => "none",
+        }
+    }
+
+    /// The names of its headers, with a template for each.
+    pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Remote => &[
+                ("Remote-User", USERNAME),
+                ("Remote-Name", NAME),
+                ("Remote-Email", EMAIL),
+                ("Remote-Groups", GROUPS),
+            ],
+            Self::Oauth2Proxy => &[
+                ("X-Forwarded-User", USERNAME),
+                ("X-Forwarded-Email", EMAIL),
+                ("X-Forwarded-Preferred-Username", USERNAME),
+                ("X-Forwarded-Groups", GROUPS),
+            ],
+            Self::Authentik => &[
+                ("X-Authentik-Username", USERNAME),
+                ("X-Authentik-Name", NAME),
+                ("X-Authentik-Email", EMAIL),
+                ("X-Authentik-Groups", GROUPS),
+                ("X-Authentik-Uid", "{{ user.id }}"),
+            ],
+            Self::Grafana => &[
+                ("X-Webauth-User", USERNAME),
+                ("X-Webauth-Name", NAME),
+                ("X-Webauth-Email", EMAIL),
+                ("X-Webauth-Groups", GROUPS),
+            ],
+            Self::Jenkins => &[
+                ("X-Forwarded-User", USERNAME),
+                ("X-Forwarded-Displayname", NAME),
+                ("X-Forwarded-Mail", EMAIL),
+                ("X-Forwarded-Groups", GROUPS),
+            ],
+            Self::None => &[],
+        }
+    }
+
+    /// What stands between two groups unless the file says otherwise.
+    pub const fn group_separator(self) -> &'static str {
+        match self {
+            Self::Authentik | Self::Jenkins => "|",
+            Self::Remote | Self::Oauth2Proxy | Self::Grafana | Self::None => ",",
+        }
+    }
+}
+
+/// Why a header cannot be an identity header.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedHeader {
+    /// It is not a header's name.
+    #[error("`{0}` is not the name of a header")]
+    Name(String),
+    /// The gateway or HTTP itself writes it.
+    #[error("`{0}` is written by the gateway itself")]
+    Reserved(String),
+    /// Its template is wrong.
+    #[error("the template of `{name}` is wrong: {message}")]
+    Template {
+        /// The header.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// The headers of HTTP and of the gateway, whose values no template may write.
+const RESERVED: [&str; 16] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+
+impl IdentityHeaders {
+    /// Compiles `headers`, names and templates in which no name stands twice.
+    pub fn compile<'a>(
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+        separator: &str,
+        encoding: Encoding,
+    ) -> Result<Self, MalformedHeader> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_fuel(Some(20_000));
+        let mut names = Vec::new();
+        let mut uses_session = false;
+        for (name, template) in headers {
+            let header =
+                HeaderName::try_from(name).map_err(|_| MalformedHeader::Name(name.to_owned()))?;
+            if RESERVED.contains(&header.as_str()) {
+                return Err(MalformedHeader::Reserved(name.to_owned()));
+            }
+            let malformed = |error: minijinja::Error| MalformedHeader::Template {
+                name: name.to_owned(),
+                message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
+            };
+            environment
+                .add_template_owned(header.as_str().to_owned(), template.to_owned())
+                .map_err(malformed)?;
+            let compiled = environment.get_template(header.as_str()).map_err(malformed)?;
+            uses_session |= compiled.undeclared_variables(false).contains("session");
+            names.push(header);
+        }
+        let compiled = Self {
+            headers: names,
+            environment: std::sync::Arc::new(environment),
+            separator: separator.to_owned(),
+            encoding,
+            uses_session,
+        };
+        compiled.try_render(&Visitor::Anonymous)?;
+        Ok(compiled)
+    }
+
+    /// The names, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.headers.iter()
+    }
+
+    /// Whether two sessions of one user may differ in what is rendered.
+    pub fn uses_session(&self) -> bool {
+        self.uses_session
+    }
+
+    /// The headers for `visitor`: none for an anonymous one, and none with an empty value.
+    pub fn render(&self, visitor: &Visitor) -> Result<Rendered, MalformedHeader> {
+        match visitor {
+            Visitor::Anonymous => Ok(Box::default()),
+            Visitor::SignedIn(_) => self.try_render(visitor),
+        }
+    }
+
+    fn try_render(&self, visitor: &Visitor) -> Result<Rendered, MalformedHeader> {
+        // A group whose name holds the separator would arrive as two groups.
+        let groups: Vec<String> = visitor
+            .user()
+            .into_iter()
+            .flat_map(|user| user.groups.iter())
+            .filter(|group| self.separator.is_empty() || !group.contains(&self.separator))
+            .cloned()
+            .collect();
+        let names = context! {
+            user => scope::UserScope::of(visitor),
+            groups => groups,
+            profile => scope::ProfileScope::of(visitor),
+            session => scope::SessionScope::of(visitor),
+            separator => self.separator.as_str(),
+        };
+        let mut rendered = Vec::with_capacity(self.headers.len());
+        for header in &self.headers {
+            let text = self
+                .environment
+                .get_template(header.as_str())
+                .and_then(|template| template.render(names.clone()))
+                .map_err(|error| MalformedHeader::Template {
+                    name: header.to_string(),
+                    message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
+                })?;
+            if let Some(value) = self.encoding.value(&text) {
+                rendered.push((header.clone(), value));
+            }
+        }
+        Ok(rendered.into_boxed_slice())
+    }
+}
+
+impl Encoding {
+    /// The value of a header; `None` when nothing is left of `text`.
+    fn value(self, text: &str) -> Option<HeaderValue> {
+        use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+        const OUTSIDE: &AsciiSet = &CONTROLS.add(b'%');
+        // A control character could end the header or the request (SECURITY.md, property 34).
+        let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+        let encoded = match self {
+            Self::Utf8 => clean,
+            Self::Percent => utf8_percent_encode(&clean, OUTSIDE).to_string(),
+        };
+        let trimmed = encoded.trim();
+        (!trimmed.is_empty()).then(|| HeaderValue::from_bytes(trimmed.as_bytes()).ok()).flatten()
+    }
+}
+
+impl fmt::Debug for IdentityHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("IdentityHeaders").field(&self.headers).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_compiles() {
+        for preset in Preset::ALL {
+            let headers = preset.headers().iter().copied();
+            IdentityHeaders::compile(headers, preset.group_separator(), Encoding::Utf8).unwrap();
+        }
+    }
+
+    #[test]
+    fn misspelt_templates_and_reserved_names_are_refused() {
+        for (name, template) in [
+            ("X-A", "{{ usr.email }}"),
+            ("X-A", "{{ user.emial }}"),
+            ("Host", "x"),
+            ("X A", "x"),
+            ("X-A", "{{"),
+        ] {
+            assert!(
+                IdentityHeaders::compile([(name, template)], ",", Encoding::Utf8).is_err(),
+                "{name}: {template}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_hold_no_control_characters() {
+        assert_eq!(Encoding::Utf8.value("bob\r\nX-Admin: 1").unwrap(), "bobX-Admin: 1");
+        assert_eq!(Encoding::Percent.value("zoë 5%").unwrap(), "zo%C3%AB 5%25");
+        assert_eq!(Encoding::Utf8.value(" \n "), None);
+    }
+}

@@ -1,0 +1,7 @@
+//! HTTP vocabulary: what headers, cookies, forms and bodies mean to the gateway.
+//!
+//! Here belongs whatever knows HTTP and nothing of a particular page, application or socket.
+
+pub mod expression;
+pub mod identity_headers;
+pub mod scope;

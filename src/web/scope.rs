@@ -1,0 +1,220 @@
+//! The names that expressions and templates may use: `user`, `groups`, `profile`, `session`,
+//! `request`, with the methods of the Django Book's Table 12-4 under their own names.
+
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, Value};
+use minijinja::{Error, ErrorKind, State};
+
+use crate::domain::rule::Circumstances;
+use crate::domain::{RequestPath, Session, User, Visitor};
+
+/// `user`: the visitor's account, or Django's `AnonymousUser`.
+#[derive(Debug)]
+pub struct UserScope(Option<Arc<User>>);
+
+impl UserScope {
+    /// The `user` of this visitor.
+    pub fn of(visitor: &Visitor) -> Value {
+        match visitor {
+            Visitor::Anonymous => Value::from_object(Self(None)),
+            Visitor::SignedIn(identity) => Self::known(identity.user()),
+        }
+    }
+
+    /// The `user` for an account.
+    pub fn known(user: &Arc<User>) -> Value {
+        Value::from_object(Self(Some(Arc::clone(user))))
+    }
+}
+
+impl Object for UserScope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        let Some(user) = &self.0 else {
+            return Some(match name {
+                "username" | "first_name" | "last_name" | "email" | "get_full_name" => {
+                    Value::from("")
+                }
+                "is_authenticated" | "is_staff" | "is_active" | "is_superuser" => {
+                    Value::from(false)
+                }
+                "is_anonymous" => Value::from(true),
+                "id" | "last_login" | "date_joined" => Value::from(()),
+                _ => return None,
+            });
+        };
+        Some(match name {
+            "id" => Value::from(user.id.0),
+            "username" => Value::from(&*user.username),
+            "first_name" => Value::from(&*user.first_name),
+            "last_name" => Value::from(&*user.last_name),
+            "email" => Value::from(&*user.email),
+            "get_full_name" => Value::from(user.get_full_name()),
+            "is_authenticated" => Value::from(true),
+            "is_anonymous" => Value::from(false),
+            "is_staff" => Value::from(user.is_staff),
+            "is_active" => Value::from(user.is_active),
+            "is_superuser" => Value::from(user.is_superuser),
+            "last_login" => Value::from(user.last_login.map(|at| at.seconds())),
+            "date_joined" => Value::from(user.date_joined.seconds()),
+            _ => return None,
+        })
+    }
+
+    fn call_method(
+        self: &Arc<Self>,
+        _state: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let user = self.0.as_ref();
+        match (method, args) {
+            ("get_full_name" | "is_authenticated" | "is_anonymous", []) => {
+                Ok(self.get_value(&Value::from(method)).unwrap_or_default())
+            }
+            ("has_perm", [permission]) => {
+                let permission = text(permission).unwrap_or_default();
+                Ok(Value::from(user.is_some_and(|user| user.has_perm(&permission))))
+            }
+            ("has_perms", permissions) => {
+                let names: Vec<String> = match permissions {
+                    [list] if list.as_str().is_none() => {
+                        list.try_iter()?.filter_map(|value| text(&value)).collect()
+                    }
+                    several => several.iter().filter_map(text).collect(),
+                };
+                let has_all = |user: &Arc<User>| names.iter().all(|name| user.has_perm(name));
+                Ok(Value::from(user.is_some_and(has_all)))
+            }
+            ("has_module_perms", [app]) => {
+                let app = text(app).unwrap_or_default();
+                Ok(Value::from(user.is_some_and(|user| user.has_module_perms(&app))))
+            }
+            ("get_all_permissions", []) => {
+                let held =
+                    user.map(|user| user.permissions.iter().map(|held| held.as_str().to_owned()));
+                Ok(Value::from(held.into_iter().flatten().collect::<Vec<_>>()))
+            }
+            _ => Err(Error::new(
+                ErrorKind::UnknownMethod,
+                format!("`user` has no method `{method}` that takes {} arguments", args.len()),
+            )),
+        }
+    }
+}
+
+/// `groups`: the names of the visitor's groups, sorted.
+pub fn groups(visitor: &Visitor) -> Value {
+    visitor
+        .user()
+        .map_or_else(|| Value::from(Vec::<String>::new()), |user| Value::from(user.groups.clone()))
+}
+
+/// `perms`: `perms.polls.can_vote` says whether the visitor has that permission, as in Django's
+/// templates; `perms.polls` is true for whoever has any permission in `polls`.
+#[derive(Debug)]
+pub struct PermsScope(Option<Arc<User>>);
+
+impl PermsScope {
+    /// The `perms` of this visitor.
+    pub fn of(visitor: &Visitor) -> Value {
+        Value::from_object(match visitor {
+            Visitor::Anonymous => Self(None),
+            Visitor::SignedIn(identity) => Self(Some(Arc::clone(identity.user()))),
+        })
+    }
+}
+
+impl Object for PermsScope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let app = key.as_str()?.to_owned();
+        Some(Value::from_object(AppPermsScope { app, user: self.0.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct AppPermsScope {
+    app: String,
+    user: Option<Arc<User>>,
+}
+
+impl Object for AppPermsScope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = format!("{}.{}", self.app, key.as_str()?);
+        Some(Value::from(self.user.as_ref().is_some_and(|user| user.has_perm(&name))))
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        self.user.as_ref().is_some_and(|user| user.has_module_perms(&self.app))
+    }
+}
+
+/// `profile`: the user's profile, where a field that is not filled in is `none`.
+#[derive(Debug)]
+pub struct ProfileScope(Option<Arc<User>>);
+
+impl ProfileScope {
+    /// The `profile` of this visitor.
+    pub fn of(visitor: &Visitor) -> Value {
+        Value::from_object(match visitor {
+            Visitor::Anonymous => Self(None),
+            Visitor::SignedIn(identity) => Self(Some(Arc::clone(identity.user()))),
+        })
+    }
+}
+
+impl Object for ProfileScope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let field = self.0.as_ref().and_then(|user| user.profile.get(key.as_str()?));
+        Some(field.map_or(Value::from(()), |value| Value::from(&**value)))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let fields = self
+            .0
+            .as_ref()
+            .map(|user| user.profile.keys().map(|key| Value::from(&**key)).collect());
+        Enumerator::Values(fields.unwrap_or_default())
+    }
+}
+
+/// `session`: `started`, `last_seen` and `expires` in seconds since 1970; what is not set is `none`.
+#[derive(Debug)]
+pub struct SessionScope(Option<Session>);
+
+impl SessionScope {
+    /// The `session` of this visitor.
+    pub fn of(visitor: &Visitor) -> Value {
+        Value::from_object(match visitor {
+            Visitor::Anonymous => Self(None),
+            Visitor::SignedIn(identity) => Self(Some(*identity.session())),
+        })
+    }
+}
+
+impl Object for SessionScope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let session = self.0.as_ref();
+        let moment = match key.as_str()? {
+            "started" => session.map(Session::started),
+            "last_seen" => session.map(Session::last_seen),
+            "expires" => session.map(Session::expires),
+            _ => None,
+        };
+        Some(moment.map_or(Value::from(()), |moment| Value::from(moment.seconds())))
+    }
+}
+
+/// `request`: `method`, `path` and `query` as sent, `host`, `address`, `is_secure`.
+pub fn request(path: &RequestPath, circumstances: &Circumstances<'_>) -> Value {
+    minijinja::context! {
+        method => circumstances.method,
+        path => path.as_sent(),
+        query => path.query().unwrap_or_default(),
+        host => circumstances.host,
+        address => circumstances.address.to_string(),
+        is_secure => circumstances.is_secure,
+    }
+}
