@@ -2,6 +2,8 @@
 //!
 //! Here belongs whatever knows HTTP and nothing of a particular page, application or socket.
 
+pub mod cookie;
 pub mod expression;
 pub mod identity_headers;
+pub mod refusal;
 pub mod scope;
