@@ -4,8 +4,11 @@ mod check;
 mod demo;
 mod explain;
 mod group;
+mod output;
+mod password;
 mod permission;
 mod reload;
+mod remote;
 mod serve;
 mod user;
 
@@ -15,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Configuration};
+use crate::domain::Timestamp;
 
 /// Vestibule, a reverse-proxy authentication gateway.
 #[derive(Debug, Parser)]
@@ -101,4 +105,11 @@ fn complain(failure: &Failure) {
 /// Reads the configuration that a command works with.
 fn load(file: Option<&Path>) -> Result<Configuration, Failure> {
     config::load(file).map_err(Failure::Configuration)
+}
+
+/// The present moment, for what a command writes.
+#[expect(clippy::disallowed_methods, reason = "a command is an edge: here its time is read, once")]
+fn now() -> Timestamp {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp::from_seconds(since_1970.map_or(0, |duration| duration.as_secs()))
 }
