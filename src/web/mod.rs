@@ -4,6 +4,7 @@
 
 pub mod cookie;
 pub mod expression;
+pub mod form;
 pub mod identity_headers;
 pub mod refusal;
 pub mod scope;
