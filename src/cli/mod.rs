@@ -6,10 +6,12 @@ mod demo;
 mod explain;
 mod explanation;
 mod group;
+mod page;
 mod permission;
 mod reload;
 mod serve;
 mod user;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
