@@ -1,6 +1,8 @@
 //! What a configuration is answered with: every `tests/golden/config/*.toml` against the text
 //! beside it. `UPDATE_GOLDEN=1` writes the texts anew; the difference is then read like code.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::page::Page;
+use super::words::{Verdict, fact, in_units, server, title_case, verdict, written};
 use crate::config::{Answering, Configuration, Outcome, Question};
-use crate::domain::rule::{Condition, Finding, Pattern};
+use crate::domain::rule::{Finding, Pattern};
 use crate::domain::{RequestPath, Rule, User, Visitor};
 use crate::gateway::settings::{HostPattern, Route};
 
@@ -22,12 +24,6 @@ pub(super) struct Explanation {
     readings: Vec<Reading>,
     to: Vec<(&'static str, String)>,
     headers: Vec<(String, String)>,
-}
-
-/// The outcome in a word and in a sentence.
-struct Verdict {
-    word: &'static str,
-    sentence: String,
 }
 
 /// One way to read the path, and the rule that decides on it.
@@ -179,7 +175,7 @@ impl Explanation {
                 }
             }
         }
-        page.0
+        page.into_text()
     }
 
     fn visitor(&self) -> String {
@@ -349,86 +345,6 @@ impl Asked {
     }
 }
 
-fn verdict(outcome: &Outcome<'_>, host: &str, prefix: &str) -> Verdict {
-    let (word, sentence) = match outcome {
-        Outcome::OwnPage => {
-            ("allow", format!("the gateway answers everything below `{prefix}` itself"))
-        }
-        Outcome::Allow(..) => ("allow", "the request goes to the application".to_owned()),
-        Outcome::LogIn(..) => {
-            ("login", "a browser is sent to the login page; anything else gets 401".to_owned())
-        }
-        Outcome::Deny(..) => ("deny", "403, and logging in would change nothing".to_owned()),
-        Outcome::UnknownHost => ("deny", format!("421, no site answers for `{host}`")),
-        Outcome::BadPath(why) => ("deny", format!("400, {why}")),
-        Outcome::OddPath(oddity) => {
-            let name = oddity.name();
-            let rules = "the rule does not allow it with `allow_in_path`";
-            ("deny", format!("400, the path has `{name}` in it and {rules}"))
-        }
-        Outcome::Ambiguous => {
-            ("deny", "400, the readings of the path lead to different applications".to_owned())
-        }
-        Outcome::Broken(broken) => ("deny", format!("500, {broken}")),
-    };
-    Verdict { word, sentence }
-}
-
-/// The condition as the file writes it.
-fn written(condition: &Condition) -> String {
-    let list = |names: &[String]| names.join(", ");
-    match condition {
-        Condition::LoginRequired => "login_required".to_owned(),
-        Condition::PermissionRequired(permissions) => {
-            let names: Vec<String> = permissions.iter().map(ToString::to_string).collect();
-            format!("permission_required {}", names.join(" and "))
-        }
-        Condition::Groups(groups) => format!("groups, one of {}", list(groups)),
-        Condition::Users(users) => format!("users, one of {}", list(users)),
-        Condition::StaffRequired => "staff_required".to_owned(),
-        Condition::SuperuserRequired => "superuser_required".to_owned(),
-        Condition::Networks(networks) => {
-            let names: Vec<String> = networks.iter().map(ToString::to_string).collect();
-            format!("networks, one of {}", names.join(", "))
-        }
-        Condition::Test(test) => format!("test {test}"),
-    }
-}
-
-/// What of the visitor made the condition hold or not.
-fn fact(condition: &Condition, visitor: &Visitor, question: &Question) -> String {
-    if let Condition::Networks(_) = condition {
-        return format!("comes from {}", question.address);
-    }
-    let Some(user) = visitor.user() else { return "not logged in".to_owned() };
-    let yes_no = |flag: bool, what: &str| format!("is {}{what}", if flag { "" } else { "not " });
-    match condition {
-        Condition::LoginRequired => format!("logged in as {}", user.username),
-        Condition::PermissionRequired(_) if user.is_superuser => {
-            "a superuser has every permission".to_owned()
-        }
-        Condition::PermissionRequired(permissions) => {
-            let lacking: Vec<&str> = permissions
-                .iter()
-                .map(|permission| permission.as_str())
-                .filter(|permission| !user.has_perm(permission))
-                .collect();
-            match lacking.is_empty() {
-                true => "has it all".to_owned(),
-                false => format!("lacks {}", lacking.join(", ")),
-            }
-        }
-        Condition::Groups(_) => match user.groups.is_empty() {
-            true => "is in no group".to_owned(),
-            false => format!("is in {}", user.groups.join(", ")),
-        },
-        Condition::Users(_) => format!("is {}", user.username),
-        Condition::StaffRequired => yes_no(user.is_staff, "staff"),
-        Condition::SuperuserRequired => yes_no(user.is_superuser, "a superuser"),
-        Condition::Networks(_) | Condition::Test(_) => String::new(),
-    }
-}
-
 /// `reading` as the key of a rule, with what no key may have in it left out.
 fn plain(reading: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
@@ -448,66 +364,4 @@ fn place_of(configuration: &Configuration, line: Option<usize>) -> Option<String
 
 fn with_place(text: &str, place: Option<&String>) -> String {
     place.map_or_else(|| text.to_owned(), |place| format!("{text}   {place}"))
-}
-
-fn server(server: &crate::upstream::settings::Server) -> String {
-    use crate::upstream::settings::Server;
-    match server {
-        Server::Tcp { host, port } if host.contains(':') => format!("http://[{host}]:{port}"),
-        Server::Tcp { host, port } => format!("http://{host}:{port}"),
-        Server::Unix(path) => format!("unix:{}", path.display()),
-    }
-}
-
-fn in_units(bytes: u64) -> String {
-    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
-        .into_iter()
-        .find(|(_, unit)| bytes >= *unit && bytes % unit == 0)
-        .map_or_else(|| format!("{bytes} bytes"), |(name, unit)| format!("{} {name}", bytes / unit))
-}
-
-/// `remote-user` as it goes over the wire: `Remote-User`.
-fn title_case(name: &str) -> String {
-    let mut is_start = true;
-    name.chars()
-        .map(|character| {
-            let shown = if is_start { character.to_ascii_uppercase() } else { character };
-            is_start = character == '-';
-            shown
-        })
-        .collect()
-}
-
-/// Lines of text for a terminal, without control characters that came from the question.
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn line(&mut self, text: &str) {
-        for character in text.trim_end().chars() {
-            if character.is_control() {
-                self.0.extend(character.escape_debug());
-            } else {
-                self.0.push(character);
-            }
-        }
-        self.0.push('\n');
-    }
-
-    fn field(&mut self, name: &str, text: &str) {
-        self.line(&format!("  {name:<11} {text}"));
-    }
-
-    /// Columns as wide as what is in them.
-    fn table<const N: usize>(&mut self, rows: &[[&str; N]]) {
-        let width = |column: usize| {
-            rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-        };
-        let widths: [usize; N] = std::array::from_fn(width);
-        for row in rows {
-            let cells: Vec<String> =
-                row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            self.line(&format!("    {}", cells.join("   ")));
-        }
-    }
 }

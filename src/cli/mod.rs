@@ -8,11 +8,13 @@ mod explanation;
 mod group;
 mod output;
 mod password;
+mod page;
 mod permission;
 mod reload;
 mod remote;
 mod serve;
 mod user;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

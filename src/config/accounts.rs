@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::problem::{Problem, Span};
-use super::reader::{Entry, Report, Table};
+use super::reader::{Entry, Table};
+use super::report::Report;
 use crate::accounts::settings::{Database, Hashing, Settings};
 use crate::domain::Permission;
 
@@ -124,7 +125,10 @@ fn permissions(root: &Table<'_>) -> Vec<(Permission, String)> {
                 for verb in ["add", "change", "delete", "view"] {
                     let name = format!("{}.{verb}_{}", app.name, model.value);
                     let description = format!("Can {verb} {}", model.value.replace('_', " "));
-                    declared.insert(&name, description, &model.span);
+                    // What is wrong with one of the four is wrong with all of them.
+                    if !declared.insert(&name, description, &model.span) {
+                        break;
+                    }
                 }
             }
         }
@@ -149,16 +153,18 @@ impl<'r> Declared<'r> {
         }
     }
 
-    fn insert(&mut self, name: &str, description: String, span: &Span) {
+    /// Declares a permission; false, with a problem noted, when it cannot be.
+    fn insert(&mut self, name: &str, description: String, span: &Span) -> bool {
         let parsed = name.parse::<Permission>();
-        let Some(permission) = self.report.keep("bad-value", span, parsed) else { return };
+        let Some(permission) = self.report.keep("bad-value", span, parsed) else { return false };
         if let Some(first) = self.places.get(&permission) {
             let message = format!("the permission `{permission}` is declared twice");
             let problem = Problem::error("duplicate", span.clone(), message);
             self.report.add(problem.other(first.clone(), "first here"));
-            return;
+            return false;
         }
         self.places.insert(permission.clone(), span.clone());
         self.list.push((permission, description));
+        true
     }
 }

@@ -1,7 +1,7 @@
 //! From the file to settings, or every problem in it at once.
 //!
 //! Only the command line imports this layer: each layer's settings type lives in that layer and
-//! is filled here. A file passes through three steps: [`reader`] asks it typed questions and notes
+//! is filled here. A file passes through three steps: `reader` asks it typed questions and notes
 //! every wrong answer, `written` and its neighbours hold what it says, and `sites` fills in what
 //! is inherited and compiles the rules. Nothing stops at the first problem, and nothing is left
 //! to be found out by a request.
@@ -14,6 +14,7 @@ mod problem;
 mod quantity;
 mod question;
 mod reader;
+mod report;
 mod secrets;
 mod server;
 mod sessions;
@@ -30,7 +31,8 @@ pub use self::policy_test::{Expectation, PolicyTest, TestUser, hypothetical, run
 pub use self::problem::{Problem, Problems, Severity};
 use self::problem::{Source, Span};
 pub use self::question::{Answering, Outcome, Question};
-use self::reader::{Report, Table};
+use self::reader::Table;
+use self::report::Report;
 
 /// The file, resolved: one settings value for each layer.
 #[derive(Debug, Clone)]
@@ -364,7 +366,12 @@ mod tests {
                 Outcome::Allow(..) => "allow",
                 Outcome::LogIn(..) => "login",
                 Outcome::Deny(..) => "deny",
-                other => panic!("{other:?}"),
+                Outcome::OwnPage
+                | Outcome::UnknownHost
+                | Outcome::BadPath(_)
+                | Outcome::OddPath(_)
+                | Outcome::Ambiguous
+                | Outcome::Broken(_) => panic!("{path}"),
             }
         };
         for path in ["/empty/", "/net/", "/test/", "/headers/", "/", "/publicx"] {

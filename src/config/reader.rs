@@ -3,8 +3,6 @@
 //! Every table is asked for the keys that it may have, and remembers them; what is left over is
 //! unknown. Nothing here stops at the first problem.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -12,23 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Problem, Span};
 use super::quantity;
-
-/// The problems found so far, and the keys that were asked for.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    problems: RefCell<Vec<Problem>>,
-    asked: RefCell<BTreeMap<&'static str, BTreeSet<&'static str>>>,
-    found: RefCell<BTreeMap<&'static str, BTreeSet<&'static str>>>,
-    left_over: RefCell<Vec<LeftOver>>,
-}
-
-#[derive(Debug)]
-struct LeftOver {
-    section: &'static str,
-    title: String,
-    key: String,
-    span: Span,
-}
+use super::report::{Report, nearest};
 
 /// A value with the places of its key and of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,85 +42,6 @@ pub(super) struct Entry<'a> {
     value: &'a Spanned<DeValue<'a>>,
 }
 
-impl Report {
-    pub(super) fn add(&self, problem: Problem) {
-        self.problems.borrow_mut().push(problem);
-    }
-
-    /// Takes `result`, or notes its error under `code` at `span`.
-    pub(super) fn keep<T>(
-        &self,
-        code: &'static str,
-        span: &Span,
-        result: Result<T, impl ToString>,
-    ) -> Option<T> {
-        result.map_err(|error| self.add(Problem::error(code, span.clone(), error.to_string()))).ok()
-    }
-
-    /// All problems, the unknown keys with the nearest key that is known.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
-        let asked = self.asked.into_inner();
-        for LeftOver { section, title, key, span } in self.left_over.into_inner() {
-            let siblings = asked.get(section).into_iter().flatten().copied();
-            let place = match section {
-                "" => "at the top level".to_owned(),
-                _ => format!("in {title}"),
-            };
-            let mut problem =
-                Problem::error("unknown-key", span, format!("no key `{key}` {place}"))
-                    .label("unknown");
-            let elsewhere = || {
-                asked
-                    .iter()
-                    .find(|(_, keys)| keys.contains(key.as_str()))
-                    .map(|(section, _)| section)
-            };
-            if let Some(near) = nearest(&key, siblings) {
-                problem = problem.hint(format!("did you mean `{near}`?"));
-            } else if let Some(section) = elsewhere() {
-                problem = problem.hint(format!("`{key}` belongs {}", whereabouts(section)));
-            }
-            problems.push(problem);
-        }
-        problems
-    }
-
-    /// The keys that were asked for and those that were there, as `section.key`.
-    #[cfg(test)]
-    pub(super) fn keys(&self) -> (BTreeSet<String>, BTreeSet<String>) {
-        let names = |keys: &BTreeMap<&str, BTreeSet<&str>>| {
-            keys.iter()
-                .flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")))
-                .collect()
-        };
-        (names(&self.asked.borrow()), names(&self.found.borrow()))
-    }
-}
-
-fn whereabouts(section: &str) -> String {
-    match section {
-        "" => "at the top of the file, before the first `[section]`".to_owned(),
-        "paths.*" => "in a rule".to_owned(),
-        "sites.*" => "in a site, `[sites.\"…\"]`".to_owned(),
-        "upstreams.*" => "in `[upstreams.NAME]`".to_owned(),
-        "test" => "in a `[[test]]`".to_owned(),
-        "test.user" => "in the `user` of a `[[test]]`".to_owned(),
-        _ => format!("in `[{section}]`"),
-    }
-}
-
-/// The name most like `word`, if one is like it at all.
-pub(super) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let folded = word.to_lowercase().replace('-', "_");
-    names
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= (name.chars().count() / 3).max(1))
-        .min()
-        .map(|(_, name)| name)
-}
-
 impl<'a> Table<'a> {
     /// The file as a whole.
     pub(super) fn root(report: &'a Report, entries: &'a DeTable<'a>) -> Self {
@@ -156,9 +59,9 @@ impl<'a> Table<'a> {
 
     /// The entry for a key that this table may have.
     pub(super) fn entry(&self, key: &'static str) -> Option<Entry<'a>> {
-        self.report.asked.borrow_mut().entry(self.section).or_default().insert(key);
+        self.report.ask(self.section, key);
         let (name, value) = self.entries?.get_key_value(key)?;
-        self.report.found.borrow_mut().entry(self.section).or_default().insert(key);
+        self.report.find(self.section, key);
         Some(Entry { report: self.report, name: key.to_owned(), key: name.span(), value })
     }
 
@@ -307,17 +210,9 @@ impl<'a> Table<'a> {
 
     /// Notes every key that was not asked for, apart from those in `reported`.
     pub(super) fn finish(self, reported: &[&str]) {
-        let asked = self.report.asked.borrow();
-        let known = asked.get(self.section);
         for entry in self.entries() {
-            let is_known = known.is_some_and(|keys| keys.contains(entry.name.as_str()));
-            if !is_known && !reported.contains(&entry.name.as_str()) {
-                self.report.left_over.borrow_mut().push(LeftOver {
-                    section: self.section,
-                    title: self.title.clone(),
-                    key: entry.name,
-                    span: entry.key,
-                });
+            if !reported.contains(&entry.name.as_str()) {
+                self.report.leave_over(self.section, &self.title, entry.name, entry.key);
             }
         }
     }

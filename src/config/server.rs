@@ -7,7 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::problem::{Problem, Span};
-use super::reader::{At, Report, Table};
+use super::reader::{At, Table};
+use super::report::Report;
 use crate::server::{self, settings::Limits};
 use crate::telemetry;
 use crate::telemetry::settings::AccessLog;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::problem::Problem;
-use super::reader::{At, Report, Table};
+use super::reader::{At, Table};
+use super::report::Report;
 use crate::domain::session::Lifetime;
 use crate::sessions::settings::{CookieSettings, SameSite, Settings};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::identity::{Identity, Set};
 use super::problem::{Problem, Span};
-use super::reader::{At, Report, Table, nearest};
+use super::reader::{At, Table};
+use super::report::{Report, nearest};
 use super::upstreams::Upstreams;
 use super::written::{WrittenRule, WrittenSite};
 use crate::domain::authorize::judge;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::problem::{Problem, Span};
-use super::reader::{At, Entry, Report, Table, nearest};
+use super::reader::{At, Entry, Table};
+use super::report::{Report, nearest};
 use crate::upstream::settings::{Server, Settings};
 
 const SECOND: Duration = Duration::from_secs(1);

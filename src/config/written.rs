@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::identity::{Header, read_headers};
 use super::pages::destination;
 use super::problem::{Problem, Span};
-use super::reader::{At, Entry, Report, Table, nearest};
+use super::reader::{At, Entry, Table};
+use super::report::{Report, nearest};
 use super::server::network;
 use super::upstreams::{Target, target};
-use crate::domain::path::Oddities;
-use crate::domain::rule::{Condition, Pattern};
+use crate::domain::path::{MalformedPath, Oddities};
+use crate::domain::rule::{Condition, MalformedPattern, Pattern};
 use crate::domain::user::normalize_username;
 use crate::domain::{Oddity, Permission};
 use crate::web::expression::Expression;
@@ -68,6 +69,9 @@ fn read_rule(entry: &Entry<'_>) -> Option<WrittenRule> {
             let problem = Problem::error("bad-pattern", entry.key.clone(), error.to_string());
             report.add(match misplaced(&entry.name) {
                 Some(hint) => problem.hint(hint),
+                None if matches!(error, MalformedPattern::Path(_, MalformedPath::NotAPath)) => {
+                    problem.hint("write methods, if any, and a path that begins with `/`")
+                }
                 None => problem,
             });
             None
