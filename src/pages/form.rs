@@ -54,7 +54,8 @@ impl Pages {
                 tracing::warn!(
                     %cause,
                     host = ?request.host,
-                    "refused a form\nhint: behind another proxy, set `server.public_url`"
+                    hint = "behind another proxy, set `server.public_url`",
+                    "refused a form"
                 );
                 Notice::FORGED
             })?;

@@ -152,8 +152,8 @@ impl Pages {
     }
 
     fn notice_page(&self, notice: &Notice, asked: &Asked<'_>) -> Response<Bytes> {
-        let own = format!("{}.html", notice.status.as_u16());
-        let template = if self.templates.has(&own) { &*own } else { "refusal.html" };
+        let template = self.templates.for_status(notice.status.as_u16());
+        let template = template.unwrap_or("refusal.html");
         let next = NextPath::parse(asked.target);
         let scope = self.scope(asked.visitor, asked.host);
         let context = context! {

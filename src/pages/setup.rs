@@ -165,10 +165,11 @@ impl Draft {
     }
 }
 
-/// A message of ours for a person: lines that begin with `hint:` become sentences of their own.
+/// A message of ours for a person: lines that begin with `hint:` become sentences of their own,
+/// and what stands in backticks stands alone.
 fn sentence(message: &str) -> String {
     let lines = message.lines().map(|line| {
-        let line = line.trim_start_matches("hint:").trim();
+        let line = line.trim_start_matches("hint:").trim().replace('`', "");
         let mut letters = line.chars();
         let first = letters.next().map(char::to_uppercase);
         format!("{}{}.", first.into_iter().flatten().collect::<String>(), letters.as_str())

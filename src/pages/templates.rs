@@ -74,7 +74,9 @@ impl Templates {
         if let Some(directory) = directory {
             templates.add_directory(directory, "", 0)?;
         }
-        for (name, _) in BUILT_IN {
+        let of_statuses = templates.files.0.keys().map(String::as_str);
+        let of_statuses = of_statuses.filter(|name| status_of(name).is_some());
+        for name in BUILT_IN.iter().map(|(name, _)| *name).chain(of_statuses) {
             templates.render(name, sample())?;
         }
         Ok(templates)
@@ -88,9 +90,9 @@ impl Templates {
             .map_err(|error| self.files.locate(name, &error))
     }
 
-    /// Whether there is a template of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.environment.get_template(name).is_ok()
+    /// The template for refusals with this status: `403.html`, if the operator has one.
+    pub(super) fn for_status(&self, status: u16) -> Option<&str> {
+        self.files.0.keys().find(|name| status_of(name) == Some(status)).map(String::as_str)
     }
 
     /// The stylesheet, and a word that changes when it does.
@@ -154,6 +156,11 @@ impl TemplateError {
     fn unreadable(path: &Path, error: &io::Error) -> Self {
         Self { file: path.to_owned(), line: None, message: format!("cannot be read: {error}") }
     }
+}
+
+/// The status in a name such as `403.html`.
+fn status_of(name: &str) -> Option<u16> {
+    name.strip_suffix(".html").filter(|status| status.len() == 3)?.parse().ok()
 }
 
 fn read(path: &Path) -> Result<String, TemplateError> {
@@ -282,6 +289,14 @@ mod tests {
         assert!(error.to_string().starts_with("`/nonexistent/templates`: cannot be read"));
         let templates = load(&[("x.html", "[{{ nothing.at.all }}{{ user.shoe_size }}]")]).unwrap();
         assert_eq!(templates.render("x.html", sample()).unwrap(), "[]");
+    }
+
+    #[test]
+    fn a_status_may_have_a_template_of_its_own() {
+        let templates = load(&[("403.html", "x"), ("40.html", "{{ 1|nonsense }}")]).unwrap();
+        assert_eq!(templates.for_status(403), Some("403.html"));
+        assert_eq!(templates.for_status(404), None);
+        assert!(load(&[("404.html", "{{ title|nonsense }}")]).is_err(), "it is tried");
     }
 
     #[test]

@@ -127,6 +127,37 @@ async fn nobody_goes_in_circles() {
 }
 
 #[tokio::test]
+async fn a_login_never_leaves_the_site() {
+    let gate = Gate::with_ada().await;
+    for next in ["//evil.example/", "/\\evil.example", "https://evil.example/", "/\t/evil.example"]
+    {
+        let mut browser = gate.browser();
+        let fields = [("username", "ada"), ("password", PASSWORD), ("next", next)];
+        let answer = browser.post("login/", &fields).await;
+        assert_eq!(answer.location(), "/accounts/profile/", "{next:?}");
+    }
+}
+
+#[tokio::test]
+async fn many_logins_at_once_all_succeed() {
+    let gate = Gate::with_ada().await;
+    let logins = (0..60).map(|_| async {
+        let mut browser = gate.browser();
+        browser.log_in("ada", PASSWORD).await.status
+    });
+    let answers = futures_util::future::join_all(logins).await;
+    assert!(answers.iter().all(|status| *status == StatusCode::FOUND), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_closes_with_the_browser_has_no_age() {
+    let mut gate = Gate::with_ada().await;
+    gate.pages.sessions.expire_at_browser_close = true;
+    let answer = gate.browser().log_in("ada", PASSWORD).await;
+    assert!(!answer.header(SET_COOKIE).contains("Max-Age"), "{}", answer.header(SET_COOKIE));
+}
+
+#[tokio::test]
 async fn a_session_id_that_the_browser_brought_is_not_adopted() {
     let gate = Gate::with_ada().await;
     let mut browser = gate.browser();

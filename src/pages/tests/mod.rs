@@ -96,7 +96,7 @@ impl Browser<'_> {
         let shown = self.get(page).await;
         let mut body = form_urlencoded::Serializer::new(String::new());
         body.append_pair(csrf::FIELD, shown.token().unwrap_or_default());
-        fields.iter().for_each(|(name, value)| drop(body.append_pair(name, value)));
+        body.extend_pairs(fields);
         self.send(Method::POST, page, body.finish()).await
     }
 
@@ -128,7 +128,7 @@ impl Browser<'_> {
             session_id: self.session_id(),
             now: NOON,
         };
-        let response = self.gate.pages.answer(request).await;
+        let response = sendable(self.gate.pages.answer(request)).await;
         let (parts, body) = response.into_parts();
         for cookie in parts.headers.get_all(SET_COOKIE) {
             let pair = cookie.to_str().unwrap().split(';').next().unwrap();
@@ -151,6 +151,11 @@ impl Browser<'_> {
         });
         identity.map_or(Visitor::Anonymous, Visitor::SignedIn)
     }
+}
+
+/// The gateway's workers hand pages over to another runtime.
+fn sendable<F: Future + Send>(future: F) -> F {
+    future
 }
 
 impl Page {
