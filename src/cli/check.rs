@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Fail
 }
 
 /// Takes out the tests that name an account while there is no database yet, and counts them.
-fn without_database(configuration: &mut Configuration) -> usize {
+pub(super) fn without_database(configuration: &mut Configuration) -> usize {
     if account_lookup::database_exists(&configuration.accounts) {
         return 0;
     }

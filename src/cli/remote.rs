@@ -60,12 +60,44 @@ async fn connect(socket: &Path) -> Result<Option<UnixStream>, Failure> {
     }
 }
 
+/// Has the running gateway read its configuration again.
+pub(super) fn reload(configuration: &Configuration) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::No(format!("no runtime: {error}")))?;
+    runtime.block_on(async {
+        let socket = &configuration.server.admin_socket;
+        let Some(stream) = connect(socket).await? else {
+            return Err(Failure::No(format!(
+                "no gateway is running: nobody listens on `{}`\n\
+                 hint: start one with `vestibule serve`",
+                socket.display()
+            )));
+        };
+        match post(stream, "/v1/reload", Vec::new()).await? {
+            (StatusCode::OK, _) => Ok(()),
+            (status, body) => Err(complaint(status, &body)),
+        }
+    })
+}
+
 /// Has the gateway carry out the command.
 async fn ask(stream: UnixStream, command: &Command) -> Result<Reply, Failure> {
     let body = serde_json::to_vec(command).map_err(|error| Failure::No(error.to_string()))?;
+    match post(stream, "/v1/accounts", body).await? {
+        (StatusCode::OK, body) => serde_json::from_slice(&body).map_err(|error| unanswered(&error)),
+        (status, body) => Err(complaint(status, &body)),
+    }
+}
+
+/// Sends a request to the admin socket, and waits for the whole answer.
+async fn post(
+    stream: UnixStream,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<(StatusCode, Bytes), Failure> {
     let request = Request::builder()
         .method(Method::POST)
-        .uri("/v1/accounts")
+        .uri(path)
         .header(hyper::header::HOST, "vestibule")
         .header(hyper::header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
@@ -77,7 +109,7 @@ async fn ask(stream: UnixStream, command: &Command) -> Result<Reply, Failure> {
         let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|error| unanswered(&error))?;
-        read_answer(status, &body.to_bytes())
+        Ok((status, body.to_bytes()))
     };
     tokio::pin!(exchange);
     tokio::select! {
@@ -87,13 +119,10 @@ async fn ask(stream: UnixStream, command: &Command) -> Result<Reply, Failure> {
     }
 }
 
-fn read_answer(status: StatusCode, body: &[u8]) -> Result<Reply, Failure> {
-    if status == StatusCode::OK {
-        return serde_json::from_slice(body).map_err(|error| unanswered(&error));
-    }
+fn complaint(status: StatusCode, body: &[u8]) -> Failure {
     match serde_json::from_slice::<Complaint>(body) {
-        Ok(complaint) => Err(Failure::No(complaint.error)),
-        Err(_) => Err(unanswered(&status)),
+        Ok(complaint) => Failure::No(complaint.error),
+        Err(_) => unanswered(&status),
     }
 }
 

@@ -35,7 +35,7 @@ use refusal::Notice;
 use templates::Templates;
 use throttle::Throttle;
 
-pub use refusal::Asked;
+pub use refusal::{Asked, Audience};
 pub use settings::{Lockout, Settings};
 pub use templates::TemplateError;
 
@@ -156,6 +156,11 @@ impl Pages {
         Ok(Self { settings, sessions, state, templates, stylesheet, policy })
     }
 
+    /// The path below which the pages are.
+    pub fn prefix(&self) -> &str {
+        &self.settings.prefix
+    }
+
     /// Answers a request to one of the pages. The answer to HEAD has the body of that to GET.
     ///
     /// It may take as long as a password's hash: run it on the control runtime.
@@ -200,7 +205,8 @@ impl Pages {
     fn asked<'a>(&'a self, request: &'a PageRequest) -> Asked<'a> {
         Asked {
             method: &request.method,
-            headers: &request.headers,
+            audience: Audience::of(&request.headers),
+            referer: request.headers.get(http::header::REFERER),
             target: &request.target,
             host: &request.host,
             login_url: None,

@@ -18,8 +18,10 @@ const RETRY_AFTER: &str = "5";
 pub struct Asked<'a> {
     /// The method.
     pub method: &'a Method,
-    /// The headers.
-    pub headers: &'a HeaderMap,
+    /// Whether a person or a program waits for the answer.
+    pub audience: Audience,
+    /// The page that the request was sent from, if the browser says so.
+    pub referer: Option<&'a HeaderValue>,
     /// Path and query as they were sent.
     pub target: &'a str,
     /// The host as it was sent.
@@ -75,17 +77,32 @@ impl From<&Refusal> for Notice {
     }
 }
 
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// A person looks at a page that the browser is about to show, so that a redirect or a page
+    /// is of use to somebody.
+    Person,
+    /// A script or another program, which reads JSON.
+    Program,
+}
+
+impl Audience {
+    /// The audience of a request with these headers.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let accepts_html = headers.get_all(header::ACCEPT).into_iter().any(|accept| {
+            accept.as_bytes().windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html"))
+        });
+        let is_navigation = accepts_html
+            && !headers.contains_key("x-requested-with")
+            && headers.get_all("sec-fetch-mode").into_iter().all(|mode| mode == "navigate");
+        if is_navigation { Self::Person } else { Self::Program }
+    }
+}
+
 impl Asked<'_> {
-    /// Whether a person is looking at a page that the browser is about to show, so that a
-    /// redirect or a page is of use to somebody.
-    pub fn is_navigation(&self) -> bool {
-        let texts =
-            |name| self.headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        let accepts_html =
-            texts(header::ACCEPT).any(|accept| accept.to_ascii_lowercase().contains("text/html"));
-        accepts_html
-            && !self.headers.contains_key("x-requested-with")
-            && self.headers.get_all("sec-fetch-mode").into_iter().all(|mode| mode == "navigate")
+    fn is_navigation(&self) -> bool {
+        self.audience == Audience::Person
     }
 
     /// The page to come back to after a login. A form or a script is sent from a page, and it is
@@ -98,7 +115,7 @@ impl Asked<'_> {
 
     /// The path of the page that the request was sent from, if it is on this host.
     fn referer(&self) -> Option<NextPath> {
-        let referer = self.headers.get(header::REFERER)?.to_str().ok()?;
+        let referer = self.referer?.to_str().ok()?;
         let origin = origin_of(referer);
         let (_, host) = origin.split_once("://")?;
         if !host.eq_ignore_ascii_case(self.host) {

@@ -25,7 +25,8 @@ async fn refused_with(
         .collect();
     let asked = Asked {
         method: &method,
-        headers: &headers,
+        audience: Audience::of(&headers),
+        referer: headers.get(http::header::REFERER),
         target,
         host: "site.example",
         login_url,
@@ -137,7 +138,8 @@ async fn the_page_for_one_who_lacks_a_right_offers_another_account_and_never_red
     let visitor = browser.visitor();
     let asked = Asked {
         method: &Method::GET,
-        headers: &browser.headers,
+        audience: Audience::of(&browser.headers),
+        referer: browser.headers.get(http::header::REFERER),
         target: "/admin/?x",
         host: "site.example",
         login_url: None,
