@@ -2,11 +2,7 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use crate::support::{
-    config::town_and,
-    gate::Shared,
-    visitor::Visitor,
-};
+use crate::support::{config::town_and, gate::Shared, visitor::Visitor};
 
 static GATE: Shared = Shared::new(|| {
     town_and(
@@ -27,7 +23,11 @@ const MATRIX: &str = "tests/golden/access_matrix.txt";
 /// One word for what became of a request.
 async fn outcome(visitor: &Visitor, script: bool, request: &str) -> String {
     let (method, target) = request.split_once(' ').unwrap();
-    let lines = if script { "Accept: application/json\r\nSec-Fetch-Mode: cors\r\n" } else { "Accept: text/html\r\n" };
+    let lines = if script {
+        "Accept: application/json\r\nSec-Fetch-Mode: cors\r\n"
+    } else {
+        "Accept: text/html\r\n"
+    };
     let answer = visitor.sends(method, target, lines, b"").await;
     match answer.status {
         200 if answer.came_from_upstream() => "pass".to_owned(),
@@ -67,9 +67,18 @@ async fn access_matrix_is_as_agreed() {
         std::fs::write(&path, &found).unwrap();
         return;
     }
-    let differences: Vec<String> =
-        agreed.lines().zip(found.lines()).filter(|(old, new)| old != new).map(|(old, new)| format!("- {old}\n+ {new}")).collect();
-    assert!(differences.is_empty(), "{MATRIX} has changed:\n  {}\n{}", agreed.lines().next().unwrap(), differences.join("\n"));
+    let differences: Vec<String> = agreed
+        .lines()
+        .zip(found.lines())
+        .filter(|(old, new)| old != new)
+        .map(|(old, new)| format!("- {old}\n+ {new}"))
+        .collect();
+    assert!(
+        differences.is_empty(),
+        "{MATRIX} has changed:\n  {}\n{}",
+        agreed.lines().next().unwrap(),
+        differences.join("\n")
+    );
 }
 
 #[tokio::test]
@@ -88,13 +97,26 @@ async fn script_without_a_login_gets_401_that_names_the_login_page() {
     for lines in ways {
         let answer = gate.visitor().sends("GET", "/private/x?y", lines, b"").await;
         answer.is_refused_with(401);
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        let body: serde_json::Value = serde_json::from_slice(&answer.body)
+            .unwrap_or_else(|error| panic!("{error}: {answer:?}"));
         assert!(body["error"].is_string(), "{body}");
-        assert!(body["login_url"].as_str().is_some_and(|url| url.starts_with("/accounts/login/")), "{body}");
-        assert!(answer.header("content-type").is_some_and(|kind| kind.starts_with("application/json")), "{answer:?}");
+        assert!(
+            body["login_url"].as_str().is_some_and(|url| url.starts_with("/accounts/login/")),
+            "{body}"
+        );
+        assert!(
+            answer.header("content-type").is_some_and(|kind| kind.starts_with("application/json")),
+            "{answer:?}"
+        );
     }
-    for lines in ["Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n", "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n"] {
-        gate.visitor().sends("GET", "/private/x?y", lines, b"").await.asks_to_log_in("/private/x?y");
+    for lines in [
+        "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n",
+        "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n",
+    ] {
+        gate.visitor()
+            .sends("GET", "/private/x?y", lines, b"")
+            .await
+            .asks_to_log_in("/private/x?y");
     }
 }
 
@@ -104,7 +126,10 @@ async fn refusal_is_a_page_for_a_person_and_json_for_a_script() {
     let bob = gate.sign_in("bob").await;
     let page = bob.get("/admin/").await;
     page.is_refused_with(403);
-    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{page:?}");
+    assert!(
+        page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")),
+        "{page:?}"
+    );
     let json = bob.fetch("/admin/").await;
     json.is_refused_with(403);
     assert!(serde_json::from_slice::<serde_json::Value>(&json.body).unwrap()["error"].is_string());
@@ -114,7 +139,15 @@ async fn refusal_is_a_page_for_a_person_and_json_for_a_script() {
 async fn own_pages_are_not_the_applications() {
     let gate = GATE.gate().await;
     let ada = gate.sign_in("ada").await;
-    for target in ["/accounts/login/", "/accounts/logout/", "/accounts/profile/", "/accounts/nothing-here/", "/ACCOUNTS/login/", "/%61ccounts/login/", "/accounts/"] {
+    for target in [
+        "/accounts/login/",
+        "/accounts/logout/",
+        "/accounts/profile/",
+        "/accounts/nothing-here/",
+        "/ACCOUNTS/login/",
+        "/%61ccounts/login/",
+        "/accounts/",
+    ] {
         let answer = ada.get(target).await;
         assert!(!answer.came_from_upstream(), "{target}: {answer:?}");
         assert!(answer.status < 500, "{target}: {answer:?}");

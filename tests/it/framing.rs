@@ -4,7 +4,10 @@ use crate::support::{config::town_and, gate::Gate};
 
 /// A gateway of the test's own, because the application's record is the evidence; short timeouts, because some requests never become whole.
 async fn gate() -> Gate {
-    Gate::start(&town_and("[server]\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\nidle_timeout = \"1s\"")).await
+    Gate::start(&town_and(
+        "[server]\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\nidle_timeout = \"1s\"",
+    ))
+    .await
 }
 
 const SMUGGLED: &str = "GET /public/SMUGGLED HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -18,14 +21,29 @@ fn nothing_smuggled(gate: &Gate, shown: &str) {
 #[tokio::test]
 async fn two_framings_are_refused_or_end_the_connection() {
     let gate = gate().await;
-    let codings = ["chunked", "Chunked", "chunked, chunked", "identity, chunked", "xchunked", "chunked;q=1", "\tchunked", "gzip, chunked", "\"chunked\""];
+    let codings = [
+        "chunked",
+        "Chunked",
+        "chunked, chunked",
+        "identity, chunked",
+        "xchunked",
+        "chunked;q=1",
+        "\tchunked",
+        "gzip, chunked",
+        "\"chunked\"",
+    ];
     for coding in codings {
         for order in [true, false] {
             let before = gate.upstream.count();
             let body = format!("0\r\n\r\n{SMUGGLED}");
-            let (length, coding_line) = (format!("Content-Length: {}\r\n", body.len()), format!("Transfer-Encoding: {coding}\r\n"));
+            let (length, coding_line) = (
+                format!("Content-Length: {}\r\n", body.len()),
+                format!("Transfer-Encoding: {coding}\r\n"),
+            );
             let lines = if order { length + &coding_line } else { coding_line + &length };
-            let conversation = gate.hears(format!("POST /public/ HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{body}")).await;
+            let conversation = gate
+                .hears(format!("POST /public/ HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{body}"))
+                .await;
             assert!(conversation.answers.len() <= 1, "{lines:?}: {conversation:?}");
             assert!(gate.upstream.count() - before <= 1, "{lines:?}");
             nothing_smuggled(&gate, &lines);
@@ -81,7 +99,9 @@ async fn content_length_is_one_plain_number() {
         format!("Content-Length : {length}\r\n"),
     ];
     for line in lines {
-        let conversation = gate.hears(format!("POST /public/ HTTP/1.1\r\nHost: localhost\r\n{line}\r\n{SMUGGLED}")).await;
+        let conversation = gate
+            .hears(format!("POST /public/ HTTP/1.1\r\nHost: localhost\r\n{line}\r\n{SMUGGLED}"))
+            .await;
         conversation.is_bad_request_or_close();
         assert_eq!(gate.upstream.count(), 0, "{line:?}: {:?}", gate.upstream.requests());
     }
@@ -91,18 +111,34 @@ async fn content_length_is_one_plain_number() {
 async fn chunk_sizes_are_plain_hexadecimal() {
     let gate = gate().await;
     let bodies = [
-        "10000000000000005\r\nabcde\r\n0\r\n\r\n", "ffffffffffffffff\r\nabcde\r\n0\r\n\r\n", "0x5\r\nabcde\r\n0\r\n\r\n", "+5\r\nabcde\r\n0\r\n\r\n", "-5\r\nabcde\r\n0\r\n\r\n",
-        "\r\nabcde\r\n0\r\n\r\n", "5_\r\nabcde\r\n0\r\n\r\n", "g\r\nabcde\r\n0\r\n\r\n", "5,5\r\nabcde\r\n0\r\n\r\n", "5\rabcde\r\n0\r\n\r\n", "5\r\nabcdeXX0\r\n\r\n",
-        "5\r\nabcde0\r\n\r\n", "5\r\nabcdef\r\n0\r\n\r\n", "5\r\r\nabcde\r\n0\r\n\r\n", "5\r\nabcde\r0\r\n\r\n", "5;a\rb\r\nabcde\r\n0\r\n\r\n",
+        "10000000000000005\r\nabcde\r\n0\r\n\r\n",
+        "ffffffffffffffff\r\nabcde\r\n0\r\n\r\n",
+        "0x5\r\nabcde\r\n0\r\n\r\n",
+        "+5\r\nabcde\r\n0\r\n\r\n",
+        "-5\r\nabcde\r\n0\r\n\r\n",
+        "\r\nabcde\r\n0\r\n\r\n",
+        "5_\r\nabcde\r\n0\r\n\r\n",
+        "g\r\nabcde\r\n0\r\n\r\n",
+        "5,5\r\nabcde\r\n0\r\n\r\n",
+        "5\rabcde\r\n0\r\n\r\n",
+        "5\r\nabcdeXX0\r\n\r\n",
+        "5\r\nabcde0\r\n\r\n",
+        "5\r\nabcdef\r\n0\r\n\r\n",
+        "5\r\r\nabcde\r\n0\r\n\r\n",
+        "5\r\nabcde\r0\r\n\r\n",
+        "5;a\rb\r\nabcde\r\n0\r\n\r\n",
     ];
     for body in bodies {
-        let bytes = format!("POST /public/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{body}{SMUGGLED}");
+        let bytes = format!(
+            "POST /public/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{body}{SMUGGLED}"
+        );
         let conversation = gate.hears(bytes).await;
         assert!(conversation.answers.len() <= 1, "{body:?}: {conversation:?}");
         assert_eq!(conversation.forwarded(), 0, "{body:?}: {conversation:?}");
         nothing_smuggled(&gate, body);
     }
-    let whole: Vec<_> = gate.upstream.requests().into_iter().filter(|request| request.complete).collect();
+    let whole: Vec<_> =
+        gate.upstream.requests().into_iter().filter(|request| request.complete).collect();
     assert!(whole.is_empty(), "complete at the application: {whole:?}");
 }
 
@@ -110,9 +146,19 @@ async fn chunk_sizes_are_plain_hexadecimal() {
 #[tokio::test]
 async fn bare_line_feeds_smuggle_nothing() {
     let gate = gate().await;
-    for body in ["5\nabcde\r\n0\r\n\r\n", "5;a\nabcde\r\n0\r\n\r\n", "5\r\nabcde\n0\r\n\r\n", "5\r\nabcde\r\n0\n\r\n", "5\r\nabcde\r\n0\r\n\n", "5;a\n2\r\nabcde\r\n0\r\n\r\n", "2;\nxx\r\n33\r\n0\r\n\r\n"] {
+    for body in [
+        "5\nabcde\r\n0\r\n\r\n",
+        "5;a\nabcde\r\n0\r\n\r\n",
+        "5\r\nabcde\n0\r\n\r\n",
+        "5\r\nabcde\r\n0\n\r\n",
+        "5\r\nabcde\r\n0\r\n\n",
+        "5;a\n2\r\nabcde\r\n0\r\n\r\n",
+        "2;\nxx\r\n33\r\n0\r\n\r\n",
+    ] {
         let before = gate.upstream.count();
-        let bytes = format!("POST /public/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{body}{SMUGGLED}");
+        let bytes = format!(
+            "POST /public/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{body}{SMUGGLED}"
+        );
         let conversation = gate.hears(bytes).await;
         assert!(conversation.answers.len() <= 1, "{body:?}: {conversation:?}");
         assert!(gate.upstream.count() - before <= 1, "{body:?}");
@@ -123,12 +169,23 @@ async fn bare_line_feeds_smuggle_nothing() {
 #[tokio::test]
 async fn local_answer_drains_the_body_or_closes() {
     let gate = gate().await;
-    for target in ["/private/x", "/admin/", "/accounts/login/", "/a%2fb", "/accounts/logout/", "/accounts/nothing/"] {
+    for target in [
+        "/private/x",
+        "/admin/",
+        "/accounts/login/",
+        "/a%2fb",
+        "/accounts/logout/",
+        "/accounts/nothing/",
+    ] {
         for framing in ["length", "chunked"] {
-            let head = format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n");
+            let head =
+                format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n");
             let bytes = match framing {
                 "length" => format!("{head}Content-Length: {}\r\n\r\n{SMUGGLED}", SMUGGLED.len()),
-                _ => format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len()),
+                _ => format!(
+                    "{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n",
+                    SMUGGLED.len()
+                ),
             };
             let conversation = gate.hears(bytes).await;
             assert_eq!(conversation.answers.len(), 1, "{target}: {conversation:?}");
@@ -136,7 +193,9 @@ async fn local_answer_drains_the_body_or_closes() {
         }
     }
     // A body that is promised and never sent: the answer does not wait for it, or the connection ends.
-    let conversation = gate.hears("POST /private/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n").await;
+    let conversation = gate
+        .hears("POST /private/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+        .await;
     assert!(conversation.answers.len() <= 1, "{conversation:?}");
     assert_eq!(gate.upstream.count(), 0, "{:?}", gate.upstream.requests());
 }
@@ -144,24 +203,47 @@ async fn local_answer_drains_the_body_or_closes() {
 #[tokio::test]
 async fn upgrade_request_hides_no_second_request() {
     let gate = gate().await;
-    for upgrade in ["Upgrade: websocket\r\nConnection: Upgrade\r\n", "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"] {
-        let bytes = format!("GET /public/plain HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\nGET /private/x HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
+    for upgrade in [
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+        "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    ] {
+        let bytes = format!(
+            "GET /public/plain HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\nGET /private/x HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"
+        );
         let conversation = gate.hears(bytes).await;
         assert!(gate.upstream.requests_for("/private/x").is_empty(), "{conversation:?}");
-        assert!(conversation.answers.len() <= 2 && conversation.forwarded() <= 1, "{conversation:?}");
+        assert!(
+            conversation.answers.len() <= 2 && conversation.forwarded() <= 1,
+            "{conversation:?}"
+        );
     }
-    let h2c: Vec<_> = gate.upstream.requests().into_iter().flat_map(|request| request.headers).filter(|(name, value)| {
-        name.eq_ignore_ascii_case("http2-settings") || value.eq_ignore_ascii_case("h2c")
-    }).collect();
+    let h2c: Vec<_> = gate
+        .upstream
+        .requests()
+        .into_iter()
+        .flat_map(|request| request.headers)
+        .filter(|(name, value)| {
+            name.eq_ignore_ascii_case("http2-settings") || value.eq_ignore_ascii_case("h2c")
+        })
+        .collect();
     assert!(h2c.is_empty(), "h2c is relayed: {h2c:?}");
 }
 
 #[tokio::test]
 async fn expectations_are_understood_exactly() {
     let gate = gate().await;
-    for expectation in ["y 100-continue", "100-continue, x", "100 continue", "x=y", "100-continue\r\nExpect: 100-continue"] {
+    for expectation in [
+        "y 100-continue",
+        "100-continue, x",
+        "100 continue",
+        "x=y",
+        "100-continue\r\nExpect: 100-continue",
+    ] {
         let before = gate.upstream.count();
-        let bytes = format!("POST /public/e HTTP/1.1\r\nHost: localhost\r\nExpect: {expectation}\r\nContent-Length: {}\r\n\r\n{SMUGGLED}", SMUGGLED.len());
+        let bytes = format!(
+            "POST /public/e HTTP/1.1\r\nHost: localhost\r\nExpect: {expectation}\r\nContent-Length: {}\r\n\r\n{SMUGGLED}",
+            SMUGGLED.len()
+        );
         let conversation = gate.hears(bytes).await;
         assert!(conversation.answers.len() <= 1, "{expectation:?}: {conversation:?}");
         assert!(gate.upstream.count() - before <= 1, "{expectation:?}");
@@ -174,7 +256,11 @@ async fn expectations_are_understood_exactly() {
 #[tokio::test]
 async fn aborted_body_never_leaves_an_open_connection_behind() {
     let gate = gate().await;
-    for head in ["Content-Length: 100\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "Transfer-Encoding: chunked\r\n\r\n64\r\nabc"] {
+    for head in [
+        "Content-Length: 100\r\n\r\nabc",
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n64\r\nabc",
+    ] {
         let mut wire = gate.connect().await;
         wire.send(format!("POST /public/short HTTP/1.1\r\nHost: localhost\r\n{head}")).await;
         wire.finish().await;
@@ -189,11 +275,24 @@ async fn aborted_body_never_leaves_an_open_connection_behind() {
 async fn every_forwarded_body_has_exactly_one_length() {
     let gate = gate().await;
     for method in ["GET", "DELETE", "OPTIONS", "POST", "PUT", "PATCH", "PROPFIND"] {
-        for body in ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1;x=y\r\nh\r\n4\r\nello\r\n0\r\n\r\n"] {
-            let conversation = gate.hears(format!("{method} /public/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{body}")).await;
+        for body in [
+            "Content-Length: 5\r\n\r\nhello",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n1;x=y\r\nh\r\n4\r\nello\r\n0\r\n\r\n",
+        ] {
+            let conversation = gate
+                .hears(format!(
+                    "{method} /public/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{body}"
+                ))
+                .await;
             let echo = conversation.only().is_forwarded();
             assert_eq!((echo.method(), echo.body()), (method, "hello"), "{body:?}");
-            assert_eq!(echo.folded("content-length").len() + echo.folded("transfer-encoding").len(), 1, "{method} {body:?}: {:?}", echo.headers());
+            assert_eq!(
+                echo.folded("content-length").len() + echo.folded("transfer-encoding").len(),
+                1,
+                "{method} {body:?}: {:?}",
+                echo.headers()
+            );
         }
     }
     for method in ["GET", "DELETE", "HEAD"] {
@@ -202,16 +301,35 @@ async fn every_forwarded_body_has_exactly_one_length() {
         wire.answer_to(method).await;
     }
     for request in gate.upstream.requests_for("/public/bare") {
-        assert!(request.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("transfer-encoding")), "{request:?}");
+        assert!(
+            request.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("transfer-encoding")),
+            "{request:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn host_is_said_exactly_once() {
     let gate = gate().await;
-    for lines in ["", "Host: localhost\r\nHost: localhost\r\n", "Host: localhost\r\nHost: evil.example\r\n", "Host: local host\r\n", "Host: localhost/x\r\n", "Host: localhost:x@evil.example\r\n", "Host: localhost, evil.example\r\n", "Host: a@b\r\n"] {
-        let conversation = gate.hears(format!("GET /public/ HTTP/1.1\r\n{lines}Connection: close\r\n\r\n")).await;
-        assert!(conversation.answers.iter().all(|answer| !answer.came_from_upstream() && matches!(answer.status, 400 | 421)), "{lines:?}: {conversation:?}");
+    for lines in [
+        "",
+        "Host: localhost\r\nHost: localhost\r\n",
+        "Host: localhost\r\nHost: evil.example\r\n",
+        "Host: local host\r\n",
+        "Host: localhost/x\r\n",
+        "Host: localhost:x@evil.example\r\n",
+        "Host: localhost, evil.example\r\n",
+        "Host: a@b\r\n",
+    ] {
+        let conversation =
+            gate.hears(format!("GET /public/ HTTP/1.1\r\n{lines}Connection: close\r\n\r\n")).await;
+        assert!(
+            conversation
+                .answers
+                .iter()
+                .all(|answer| !answer.came_from_upstream() && matches!(answer.status, 400 | 421)),
+            "{lines:?}: {conversation:?}"
+        );
     }
     assert_eq!(gate.upstream.count(), 0);
 }

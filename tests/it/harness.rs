@@ -31,7 +31,10 @@ fn answers_are_read_in_every_framing() {
     assert_eq!(whole(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", "GET").framing, Framing::UntilClose);
     assert_eq!(whole(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "HEAD").body, b"");
     assert_eq!(whole(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n", "GET").body, b"");
-    assert_eq!(whole(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "GET").interim, [100]);
+    assert_eq!(
+        whole(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "GET").interim,
+        [100]
+    );
 }
 
 #[test]
@@ -62,7 +65,10 @@ async fn recorder_keeps_the_exact_bytes_and_tells_what_it_saw() {
     let mut wire = Wire::connect(recorder.address).await;
     wire.send(request).await;
     let echo = wire.answer().await.is_forwarded();
-    assert_eq!((echo.method(), echo.target(), echo.body(), echo.body_length()), ("POST", "/x%2F?y", "abc", 3));
+    assert_eq!(
+        (echo.method(), echo.target(), echo.body(), echo.body_length()),
+        ("POST", "/x%2F?y", "abc", 3)
+    );
     assert_eq!(echo.folded("x-odd_name"), ["caf\u{e9}"]);
     assert_eq!((echo.folded("X.T"), echo.trailers()), (vec!["t".to_owned()], 1));
     let recorded = recorder.requests().remove(0);
@@ -92,17 +98,42 @@ async fn recorder_complains_of_what_no_gateway_may_send() {
 async fn scripts_play_step_by_step() {
     let recorder = Recorder::start();
     let latch = Latch::new();
-    recorder.on("/held", Script::new([Step::Hold(latch.clone()), Step::Send(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()), Step::Close]));
+    recorder.on(
+        "/held",
+        Script::new([
+            Step::Hold(latch.clone()),
+            Step::Send(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
+            Step::Close,
+        ]),
+    );
     recorder.on("/reset", Script::new([Step::Reset]));
-    recorder.on("/stream", Script::new([Step::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()), Step::StreamChunked(10_000)]));
-    recorder.on("/tunnel", Script::new([Step::Send(b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec()), Step::Tunnel]));
+    recorder.on(
+        "/stream",
+        Script::new([
+            Step::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()),
+            Step::StreamChunked(10_000),
+        ]),
+    );
+    recorder.on(
+        "/tunnel",
+        Script::new([
+            Step::Send(b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec()),
+            Step::Tunnel,
+        ]),
+    );
     let mut wire = Wire::connect(recorder.address).await;
     wire.send("GET /held HTTP/1.1\r\nHost: h\r\n\r\n").await;
     recorder.sees("/held").await;
     latch.open();
     assert_eq!(wire.answer().await.status, 204);
     wire.is_closed().await;
-    assert_eq!(Conversation::hold(recorder.address, "GET /reset HTTP/1.1\r\nHost: h\r\n\r\n").await.answers.len(), 0);
+    assert_eq!(
+        Conversation::hold(recorder.address, "GET /reset HTTP/1.1\r\nHost: h\r\n\r\n")
+            .await
+            .answers
+            .len(),
+        0
+    );
     let mut wire = Wire::connect(recorder.address).await;
     wire.send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n").await;
     let body = wire.answer().await.body;
@@ -143,7 +174,11 @@ fn models_read_what_their_servers_read() {
         ("http://evil.example/admin/", "Tomcat and Jetty", true),
     ];
     for (target, server, inside) in known {
-        assert_eq!(servers_that_read_inside(target.as_bytes(), "/admin/").contains(&server), inside, "{server} reads {target}");
+        assert_eq!(
+            servers_that_read_inside(target.as_bytes(), "/admin/").contains(&server),
+            inside,
+            "{server} reads {target}"
+        );
     }
 }
 
@@ -157,31 +192,61 @@ fn spellings_would_defeat_an_ordinary_gateway() {
         assert!(all.len() >= 423, "only {} spellings", all.len());
         let passed = |target: &&Vec<u8>| {
             let text = String::from_utf8_lossy(target).to_ascii_lowercase();
-            target.starts_with(b"/") && !text.starts_with(area) && !text.starts_with(area.trim_end_matches('/'))
+            target.starts_with(b"/")
+                && !text.starts_with(area)
+                && !text.starts_with(area.trim_end_matches('/'))
         };
-        let bypasses = all.iter().filter(passed).filter(|target| !servers_that_read_inside(target, area).is_empty()).count();
-        assert!(bypasses >= 144, "only {bypasses} of {} spellings bypass a plain prefix check", all.len());
+        let bypasses = all
+            .iter()
+            .filter(passed)
+            .filter(|target| !servers_that_read_inside(target, area).is_empty())
+            .count();
+        assert!(
+            bypasses >= 144,
+            "only {bypasses} of {} spellings bypass a plain prefix check",
+            all.len()
+        );
     }
 }
 
 #[test]
 fn log_with_a_panic_or_an_error_is_at_fault() {
-    let log = ["INFO ready".to_owned(), "ERROR upstream gone".to_owned(), "thread 'x' panicked at y".to_owned()];
+    let log = [
+        "INFO ready".to_owned(),
+        "ERROR upstream gone".to_owned(),
+        "thread 'x' panicked at y".to_owned(),
+    ];
     assert_eq!(gate::faults(&log, &[]).len(), 2);
-    assert_eq!(gate::faults(&log, &["upstream gone".to_owned(), "panicked".to_owned()]), ["thread 'x' panicked at y"]);
+    assert_eq!(
+        gate::faults(&log, &["upstream gone".to_owned(), "panicked".to_owned()]),
+        ["thread 'x' panicked at y"]
+    );
     let line = ["INFO vestibule: listening on http://127.0.0.1:4711 workers=2".to_owned()];
-    assert_eq!(gate::announced_address(&line, "listening on http://"), Some(([127, 0, 0, 1], 4711).into()));
+    assert_eq!(
+        gate::announced_address(&line, "listening on http://"),
+        Some(([127, 0, 0, 1], 4711).into())
+    );
 }
 
 #[test]
 fn form_token_is_found_whatever_the_order_of_attributes() {
-    assert_eq!(form_token(r#"<form><input type="hidden" name="csrfmiddlewaretoken" value="abc"><input name="username">"#), "abc");
+    assert_eq!(
+        form_token(
+            r#"<form><input type="hidden" name="csrfmiddlewaretoken" value="abc"><input name="username">"#
+        ),
+        "abc"
+    );
     assert_eq!(form_token("<input value='x/y' name='csrfmiddlewaretoken'/>"), "x/y");
 }
 
 #[test]
 fn configuration_of_a_test_is_laid_over_the_defaults() {
-    let text = config::complete(&config::town_and("[server]\nworkers = 1\n[paths]\n\"/admin/\" = { login_required = false }"), "http://127.0.0.1:1");
+    let text = config::complete(
+        &config::town_and(
+            "[server]\nworkers = 1\n[paths]\n\"/admin/\" = { login_required = false }",
+        ),
+        "http://127.0.0.1:1",
+    );
     let table: toml::Table = text.parse().unwrap();
     assert_eq!(table["server"]["workers"].as_integer(), Some(1));
     assert_eq!(table["server"]["listen"].as_str(), Some("127.0.0.1:0"));

@@ -16,7 +16,8 @@ static TOWN: Shared = Shared::new(|| {
     )
 });
 
-const OURS: [&str; 6] = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "X-Band", "x-lower-case"];
+const OURS: [&str; 6] =
+    ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "X-Band", "x-lower-case"];
 
 /// The spellings of one header name that some application folds to it.
 fn spellings(name: &str) -> Vec<String> {
@@ -28,7 +29,15 @@ fn spellings(name: &str) -> Vec<String> {
             all.push(base.replacen('-', between, 1));
         }
     }
-    all.push(lower.bytes().enumerate().map(|(at, byte)| if at % 2 == 0 { byte.to_ascii_uppercase() } else { byte }.into()).collect::<Vec<char>>().iter().collect());
+    all.push(
+        lower
+            .bytes()
+            .enumerate()
+            .map(|(at, byte)| if at % 2 == 0 { byte.to_ascii_uppercase() } else { byte }.into())
+            .collect::<Vec<char>>()
+            .iter()
+            .collect(),
+    );
     all.sort();
     all.dedup();
     all
@@ -39,7 +48,10 @@ fn spellings(name: &str) -> Vec<String> {
 fn nothing_forged(echo: &Echo, sent: &str) {
     for (name, value) in echo.headers() {
         let named_like_ours = OURS.iter().any(|ours| fold(ours) == fold(&name));
-        assert!(!(named_like_ours && value.contains("forged")), "`{sent}` arrives as `{name}: {value}`");
+        assert!(
+            !(named_like_ours && value.contains("forged")),
+            "`{sent}` arrives as `{name}: {value}`"
+        );
     }
 }
 
@@ -48,7 +60,11 @@ async fn no_spelling_of_an_identity_header_arrives_from_a_stranger() {
     let gate = TOWN.gate().await;
     for name in OURS {
         for spelling in spellings(name) {
-            let echo = gate.visitor().get_with("/public/", &format!("{spelling}: forged\r\n")).await.is_forwarded();
+            let echo = gate
+                .visitor()
+                .get_with("/public/", &format!("{spelling}: forged\r\n"))
+                .await
+                .is_forwarded();
             nothing_forged(&echo, &spelling);
             assert_eq!(echo.folded(name), Vec::<String>::new(), "`{spelling}` arrives");
         }
@@ -62,9 +78,17 @@ async fn no_spelling_of_an_identity_header_arrives_beside_ours() {
     for target in ["/public/", "/private/"] {
         for name in OURS {
             for spelling in spellings(name) {
-                let echo = ada.get_with(target, &format!("{spelling}: forged\r\n{spelling}: forged\r\n")).await.is_forwarded_as("ada");
+                let echo = ada
+                    .get_with(target, &format!("{spelling}: forged\r\n{spelling}: forged\r\n"))
+                    .await
+                    .is_forwarded_as("ada");
                 nothing_forged(&echo, &spelling);
-                assert_eq!(echo.folded(name).len(), 1, "`{spelling}` on {target}: {:?}", echo.headers());
+                assert_eq!(
+                    echo.folded(name).len(),
+                    1,
+                    "`{spelling}` on {target}: {:?}",
+                    echo.headers()
+                );
             }
         }
     }
@@ -74,8 +98,15 @@ async fn no_spelling_of_an_identity_header_arrives_beside_ours() {
 async fn user_without_groups_cannot_claim_one() {
     let gate = TOWN.gate().await;
     let bob = gate.sign_in("bob").await;
-    for spelling in spellings("Remote-Groups").into_iter().chain(spellings("Remote-Email")).chain(spellings("Remote-Name")) {
-        let echo = bob.get_with("/private/", &format!("{spelling}: forged\r\n")).await.is_forwarded_as("bob");
+    for spelling in spellings("Remote-Groups")
+        .into_iter()
+        .chain(spellings("Remote-Email"))
+        .chain(spellings("Remote-Name"))
+    {
+        let echo = bob
+            .get_with("/private/", &format!("{spelling}: forged\r\n"))
+            .await
+            .is_forwarded_as("bob");
         nothing_forged(&echo, &spelling);
         assert!(echo.folded("remote-groups").concat().is_empty());
     }
@@ -91,7 +122,11 @@ async fn application_learns_who_it_is() {
     assert_eq!(echo.folded("Remote-Name"), ["Ada Lovelace"]);
     assert_eq!(echo.folded("X-Band"), ["ada"]);
     assert_eq!(echo.folded("x-lower-case"), ["ada"]);
-    assert!(echo.headers().iter().any(|(name, _)| name == "Remote-User"), "names in title case: {:?}", echo.headers());
+    assert!(
+        echo.headers().iter().any(|(name, _)| name == "Remote-User"),
+        "names in title case: {:?}",
+        echo.headers()
+    );
     ada.get("/public/").await.is_forwarded_as("ada");
 }
 
@@ -99,8 +134,21 @@ async fn application_learns_who_it_is() {
 async fn connection_header_cannot_name_what_is_ours() {
     let gate = TOWN.gate().await;
     let ada = gate.sign_in("ada").await;
-    for name in ["Remote-User", "remote-user", "REMOTE_USER", "Cookie", "Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Band"] {
-        for line in [format!("Connection: {name}\r\n"), format!("Connection: close, {name}\r\nConnection: {name}, keep-alive\r\n")] {
+    for name in [
+        "Remote-User",
+        "remote-user",
+        "REMOTE_USER",
+        "Cookie",
+        "Host",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Band",
+    ] {
+        for line in [
+            format!("Connection: {name}\r\n"),
+            format!("Connection: close, {name}\r\nConnection: {name}, keep-alive\r\n"),
+        ] {
             let mut wire = gate.connect().await;
             wire.send(format!("GET /private/ HTTP/1.1\r\nHost: localhost\r\n{line}Cookie: a=b; sessionid={}\r\n\r\n", ada.session())).await;
             let echo = wire.answer().await.is_forwarded_as("ada");
@@ -116,9 +164,20 @@ async fn connection_header_cannot_name_what_is_ours() {
 async fn blank_or_odd_byte_at_a_header_name_is_refused_or_dropped() {
     let gate = TOWN.gate().await;
     let lines: [&[u8]; 14] = [
-        b"Remote-User : forged", b"Remote-User\t: forged", b"Remote-User\xa0: forged", b" Remote-User: forged", b"\tRemote-User: forged", b"\x0bRemote-User: forged",
-        b"Remote-User\x00: forged", b"Remote User: forged", b"X-A: b\r\n Remote-User: forged", b"X-A: b\r\n\tRemote-User: forged", b"X-A: b\nRemote-User: forged",
-        b"X-A: b\rRemote-User: forged", b": forged\r\nRemote-User: forged", b"Remote-User: a\0forged",
+        b"Remote-User : forged",
+        b"Remote-User\t: forged",
+        b"Remote-User\xa0: forged",
+        b" Remote-User: forged",
+        b"\tRemote-User: forged",
+        b"\x0bRemote-User: forged",
+        b"Remote-User\x00: forged",
+        b"Remote User: forged",
+        b"X-A: b\r\n Remote-User: forged",
+        b"X-A: b\r\n\tRemote-User: forged",
+        b"X-A: b\nRemote-User: forged",
+        b"X-A: b\rRemote-User: forged",
+        b": forged\r\nRemote-User: forged",
+        b"Remote-User: a\0forged",
     ];
     for line in lines {
         let mut bytes = b"GET /public/ HTTP/1.1\r\nHost: localhost\r\n".to_vec();
@@ -143,8 +202,12 @@ async fn trailers_never_become_identity() {
     for name in OURS {
         for spelling in spellings(name) {
             let mut wire = gate.connect().await;
-            let head = format!("POST /private/ HTTP/1.1\r\nHost: localhost\r\n{}TE: trailers\r\nTrailer: {spelling}\r\nTransfer-Encoding: chunked\r\n\r\n", ada.cookie_line());
-            wire.send(format!("{head}1\r\nx\r\n0\r\n{spelling}: forged\r\nX-Fine: 1\r\n\r\n")).await;
+            let head = format!(
+                "POST /private/ HTTP/1.1\r\nHost: localhost\r\n{}TE: trailers\r\nTrailer: {spelling}\r\nTransfer-Encoding: chunked\r\n\r\n",
+                ada.cookie_line()
+            );
+            wire.send(format!("{head}1\r\nx\r\n0\r\n{spelling}: forged\r\nX-Fine: 1\r\n\r\n"))
+                .await;
             let echo = wire.answer().await.is_forwarded_as("ada");
             nothing_forged(&echo, &spelling);
             assert_eq!(echo.folded(name).len(), 1, "`{spelling}`: {:?}", echo.headers());
@@ -155,8 +218,24 @@ async fn trailers_never_become_identity() {
 #[tokio::test]
 async fn every_preset_removes_its_own_headers() {
     let presets: [(&str, &[&str]); 4] = [
-        ("oauth2-proxy", &["X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username"]),
-        ("authentik", &["X-authentik-username", "X-authentik-groups", "X-authentik-email", "X-authentik-name"]),
+        (
+            "oauth2-proxy",
+            &[
+                "X-Forwarded-User",
+                "X-Forwarded-Email",
+                "X-Forwarded-Groups",
+                "X-Forwarded-Preferred-Username",
+            ],
+        ),
+        (
+            "authentik",
+            &[
+                "X-authentik-username",
+                "X-authentik-groups",
+                "X-authentik-email",
+                "X-authentik-name",
+            ],
+        ),
         ("grafana", &["X-WEBAUTH-USER"]),
         ("jenkins", &["X-Forwarded-User"]),
     ];
@@ -169,7 +248,10 @@ async fn every_preset_removes_its_own_headers() {
                 let stranger = gate.visitor().get_with("/public/", &line).await.is_forwarded();
                 assert_eq!(stranger.folded(name), Vec::<String>::new(), "{preset}: `{spelling}`");
                 let values = ada.get_with("/private/", &line).await.is_forwarded().folded(name);
-                assert!(values.len() <= 1 && !values.concat().contains("forged"), "{preset}: `{spelling}`: {values:?}");
+                assert!(
+                    values.len() <= 1 && !values.concat().contains("forged"),
+                    "{preset}: `{spelling}`: {values:?}"
+                );
             }
         }
         let user = ada.get("/private/").await.is_forwarded().folded(names[0]);
@@ -199,18 +281,28 @@ async fn identity_follows_the_session_on_one_connection() {
 #[tokio::test]
 async fn values_cannot_carry_a_line_break_into_a_header() {
     let gate = Gate::start(&town_and("")).await;
-    for (number, last_name) in ["x\r\nX-Admin: 1", "x\nX-Admin: 1", "x\rX-Admin: 1", "x\0X-Admin: 1"].into_iter().enumerate() {
+    for (number, last_name) in
+        ["x\r\nX-Admin: 1", "x\nX-Admin: 1", "x\rX-Admin: 1", "x\0X-Admin: 1"]
+            .into_iter()
+            .enumerate()
+    {
         // A NUL cannot even stand in an argument.
         if last_name.contains('\0') {
             continue;
         }
         let name = format!("mallory{number}");
-        let made = gate.try_run(&["user", "create", &name, "--last-name", last_name, "--password-stdin"], "lantern-gravel-4711\n");
+        let made = gate.try_run(
+            &["user", "create", &name, "--last-name", last_name, "--password-stdin"],
+            "lantern-gravel-4711\n",
+        );
         if made.status.success() {
             let echo = gate.sign_in(&name).await.get("/private/").await.is_forwarded_as(&name);
             assert_eq!(echo.folded("x-admin"), Vec::<String>::new(), "{last_name:?}");
         }
     }
-    let made = gate.try_run(&["user", "create", "bob\r\nX-Admin: 1", "--password-stdin"], "lantern-gravel-4711\n");
+    let made = gate.try_run(
+        &["user", "create", "bob\r\nX-Admin: 1", "--password-stdin"],
+        "lantern-gravel-4711\n",
+    );
     assert!(!made.status.success(), "a user name with a line break was accepted");
 }

@@ -45,7 +45,10 @@ async fn forwarded(gate: &Arc<Gate>, targets: Vec<Vec<u8>>) -> Vec<(Vec<u8>, Str
                 if answer.came_from_upstream() {
                     passed.push((target.clone(), answer.is_forwarded().target().to_owned()));
                 } else {
-                    assert!(answer.status < 500 || matches!(answer.status, 501 | 505), "{shown:?}: {answer:?}");
+                    assert!(
+                        answer.status < 500 || matches!(answer.status, 501 | 505),
+                        "{shown:?}: {answer:?}"
+                    );
                     location_stays_here(&answer, &shown);
                 }
             }
@@ -57,7 +60,10 @@ async fn forwarded(gate: &Arc<Gate>, targets: Vec<Vec<u8>>) -> Vec<(Vec<u8>, Str
 fn location_stays_here(answer: &Answer, target: &str) {
     if let Some(location) = answer.header("location") {
         let second = location.as_bytes().get(1);
-        assert!(location.starts_with('/') && !matches!(second, Some(b'/' | b'\\')), "{target:?} is redirected to {location:?}");
+        assert!(
+            location.starts_with('/') && !matches!(second, Some(b'/' | b'\\')),
+            "{target:?} is redirected to {location:?}"
+        );
     }
 }
 
@@ -69,7 +75,11 @@ async fn no_spelling_of_a_protected_area_passes_a_stranger() {
         for (sent, received) in forwarded(&gate, spellings(area)).await {
             let servers = servers_that_read_inside(received.as_bytes(), area);
             if !servers.is_empty() {
-                faults.push(format!("{} is read as inside {area} by {}", String::from_utf8_lossy(&sent).escape_debug(), servers.join(", ")));
+                faults.push(format!(
+                    "{} is read as inside {area} by {}",
+                    String::from_utf8_lossy(&sent).escape_debug(),
+                    servers.join(", ")
+                ));
             }
         }
         assert!(faults.is_empty(), "{} spellings pass:\n{}", faults.len(), faults.join("\n"));
@@ -83,7 +93,10 @@ async fn signed_in_visitor_without_the_permission_finds_no_spelling_either() {
     let mut faults = Vec::new();
     for target in spellings("/admin/") {
         for answer in gate.hears(get_with(&target, &bob.cookie_line())).await.answers {
-            if answer.came_from_upstream() && !servers_that_read_inside(answer.is_forwarded().target().as_bytes(), "/admin/").is_empty() {
+            if answer.came_from_upstream()
+                && !servers_that_read_inside(answer.is_forwarded().target().as_bytes(), "/admin/")
+                    .is_empty()
+            {
                 faults.push(String::from_utf8_lossy(&target).into_owned());
             }
         }
@@ -110,17 +123,53 @@ async fn urls_of_the_real_world_are_not_refused() {
     let gate = OPEN_TOWN.gate().await;
     let targets: Vec<Vec<u8>> = real_targets().map(|target| target.as_bytes().to_vec()).collect();
     assert!(targets.len() >= 150, "a corpus of {}", targets.len());
-    let passed: Vec<Vec<u8>> = forwarded(&gate, targets.clone()).await.into_iter().map(|(sent, _)| sent).collect();
-    let refused: Vec<_> = targets.iter().filter(|target| !passed.contains(target)).map(|target| String::from_utf8_lossy(target)).collect();
-    assert!(refused.is_empty(), "{} of {} refused:\n{}", refused.len(), targets.len(), refused.join("\n"));
+    let passed: Vec<Vec<u8>> =
+        forwarded(&gate, targets.clone()).await.into_iter().map(|(sent, _)| sent).collect();
+    let refused: Vec<_> = targets
+        .iter()
+        .filter(|target| !passed.contains(target))
+        .map(|target| String::from_utf8_lossy(target))
+        .collect();
+    assert!(
+        refused.is_empty(),
+        "{} of {} refused:\n{}",
+        refused.len(),
+        targets.len(),
+        refused.join("\n")
+    );
 }
 
 #[tokio::test]
 async fn ambiguous_targets_are_refused_with_400() {
     let gate = OPEN_TOWN.gate().await;
     let ambiguous = [
-        "/a%2fb", "/a%2Fb", "/a%5cb", "/a\\b", "/a/./b", "/a/../b", "/a/%2e/b", "/a/%2e%2e/b", "/a/.%2e/b", "/a//b", "//a", "/a;b", "/a%3bb", "/a%00b",
-        "/a%252fb", "/a%2561", "/a%ff", "/a%c0%af", "/a%0ab", "/a%7fb", "/a%", "/a%2", "/a%zz", "/..", "/.", "/a/..", "/%2e%2e/",
+        "/a%2fb",
+        "/a%2Fb",
+        "/a%5cb",
+        "/a\\b",
+        "/a/./b",
+        "/a/../b",
+        "/a/%2e/b",
+        "/a/%2e%2e/b",
+        "/a/.%2e/b",
+        "/a//b",
+        "//a",
+        "/a;b",
+        "/a%3bb",
+        "/a%00b",
+        "/a%252fb",
+        "/a%2561",
+        "/a%ff",
+        "/a%c0%af",
+        "/a%0ab",
+        "/a%7fb",
+        "/a%",
+        "/a%2",
+        "/a%zz",
+        "/..",
+        "/.",
+        "/a/..",
+        "/%2e%2e/",
     ];
     for target in ambiguous {
         let answer = gate.hears(get(target)).await.only();
@@ -132,9 +181,22 @@ async fn ambiguous_targets_are_refused_with_400() {
 async fn malformed_request_lines_reach_nobody() {
     let gate = Gate::start("upstream = \"{upstream}\"\n[server]\nheader_timeout = \"1s\"\n[paths]\n\"/\" = { login_required = false }").await;
     let lines: [&[u8]; 16] = [
-        b"GET /admin / HTTP/1.1", b"GET  /admin/ HTTP/1.1", b"GET /ad\0min/ HTTP/1.1", b"GET /ad\tmin/ HTTP/1.1", b"GET /ad\x0bmin/ HTTP/1.1",
-        b"GET /ad\x7fmin/ HTTP/1.1", b"GET /admin/\x01 HTTP/1.1", b"GET admin/ HTTP/1.1", b"GET @localhost/admin/ HTTP/1.1", b"GET :80/admin/ HTTP/1.1",
-        b"GET /admin/ HTTP/1.1 x", b"GET /admin/ HTTP/9.9", b"GET /admin/ http/1.1", b"GET\t/admin/ HTTP/1.1", b"/admin/ HTTP/1.1", b"G<T /admin/ HTTP/1.1",
+        b"GET /admin / HTTP/1.1",
+        b"GET  /admin/ HTTP/1.1",
+        b"GET /ad\0min/ HTTP/1.1",
+        b"GET /ad\tmin/ HTTP/1.1",
+        b"GET /ad\x0bmin/ HTTP/1.1",
+        b"GET /ad\x7fmin/ HTTP/1.1",
+        b"GET /admin/\x01 HTTP/1.1",
+        b"GET admin/ HTTP/1.1",
+        b"GET @localhost/admin/ HTTP/1.1",
+        b"GET :80/admin/ HTTP/1.1",
+        b"GET /admin/ HTTP/1.1 x",
+        b"GET /admin/ HTTP/9.9",
+        b"GET /admin/ http/1.1",
+        b"GET\t/admin/ HTTP/1.1",
+        b"/admin/ HTTP/1.1",
+        b"G<T /admin/ HTTP/1.1",
     ];
     for line in lines {
         let mut bytes = line.to_vec();
@@ -149,7 +211,11 @@ async fn malformed_request_lines_reach_nobody() {
 async fn absolute_targets_do_not_choose_the_application() {
     let gate = OPEN_TOWN.gate().await;
     let elsewhere = crate::support::recorder::Recorder::start();
-    for target in [format!("http://{}/x", elsewhere.address), format!("//{}/x", elsewhere.address), format!("https://{}/x", elsewhere.address)] {
+    for target in [
+        format!("http://{}/x", elsewhere.address),
+        format!("//{}/x", elsewhere.address),
+        format!("https://{}/x", elsewhere.address),
+    ] {
         for answer in gate.hears(get(&target)).await.answers {
             if answer.came_from_upstream() {
                 assert!(answer.is_forwarded().target().starts_with('/'), "{target}: {answer:?}");
@@ -162,13 +228,22 @@ async fn absolute_targets_do_not_choose_the_application() {
 #[tokio::test]
 async fn no_method_escapes_a_rule() {
     let gate = OPEN_TOWN.gate().await;
-    for method in ["OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "PROPFIND", "get", "Get", "FOO", "GETX", "HEAD", "PRI", "M-SEARCH", "CONNECT"] {
+    for method in [
+        "OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "PROPFIND", "get", "Get", "FOO", "GETX",
+        "HEAD", "PRI", "M-SEARCH", "CONNECT",
+    ] {
         for target in ["/admin/", "/private/x"] {
             let mut wire = gate.connect().await;
             wire.send(request(method, target, "")).await;
             if let Some(answer) = wire.try_answer(method).await.unwrap() {
-                assert!(!answer.came_from_upstream() && answer.status != 200 && answer.status != 101, "{method} {target}: {answer:?}");
-                assert!(answer.status < 500 || matches!(answer.status, 501 | 505), "{method} {target}: {answer:?}");
+                assert!(
+                    !answer.came_from_upstream() && answer.status != 200 && answer.status != 101,
+                    "{method} {target}: {answer:?}"
+                );
+                assert!(
+                    answer.status < 500 || matches!(answer.status, 501 | 505),
+                    "{method} {target}: {answer:?}"
+                );
             }
         }
     }
@@ -178,7 +253,12 @@ async fn no_method_escapes_a_rule() {
 async fn connect_never_makes_a_tunnel() {
     let gate = OPEN_TOWN.gate().await;
     let elsewhere = crate::support::recorder::Recorder::start();
-    let conversation = gate.hears(format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\nConnection: close\r\n\r\n", elsewhere.address)).await;
+    let conversation = gate
+        .hears(format!(
+            "CONNECT {0} HTTP/1.1\r\nHost: {0}\r\nConnection: close\r\n\r\n",
+            elsewhere.address
+        ))
+        .await;
     assert!(conversation.answers.iter().all(|answer| answer.status >= 400), "{conversation:?}");
     assert_eq!(elsewhere.connections_opened(), 0);
 }
@@ -203,9 +283,13 @@ async fn prefix_is_whole_segments_with_and_without_its_slash() {
 
 #[tokio::test]
 async fn longest_prefix_wins_in_whatever_order_it_is_written() {
-    let rules = ["\"/pub/\" = { login_required = false }", "\"/pub/admin/\" = { permission_required = \"site.administer\" }"];
+    let rules = [
+        "\"/pub/\" = { login_required = false }",
+        "\"/pub/admin/\" = { permission_required = \"site.administer\" }",
+    ];
     for (first, second) in [(0, 1), (1, 0)] {
-        let gate = Gate::start(&format!("upstream = \"{{upstream}}\"\n[paths]\n{}", rules[first])).await;
+        let gate =
+            Gate::start(&format!("upstream = \"{{upstream}}\"\n[paths]\n{}", rules[first])).await;
         gate.rewrite_exactly(&format!(
             "upstream = \"{}\"\n[server]\nlisten = \"127.0.0.1:0\"\nworkers = 2\nstate_directory = \"var\"\n[permissions]\n\"site.administer\" = \"x\"\n[paths]\n{}\n{}\n",
             gate.upstream.url(),
@@ -221,7 +305,13 @@ async fn longest_prefix_wins_in_whatever_order_it_is_written() {
 #[tokio::test]
 async fn double_slash_is_never_sent_to_another_host() {
     let gate = OPEN_TOWN.gate().await;
-    for target in ["//example.com/private", "//example.com/private/..", "///example.com/", "/\\example.com/private/", "//example.com/%2e%2e"] {
+    for target in [
+        "//example.com/private",
+        "//example.com/private/..",
+        "///example.com/",
+        "/\\example.com/private/",
+        "//example.com/%2e%2e",
+    ] {
         for answer in gate.hears(get(target)).await.answers {
             location_stays_here(&answer, target);
         }

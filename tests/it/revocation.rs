@@ -12,7 +12,8 @@ static GATE: Shared = Shared::new(|| TOWN.to_owned());
 
 /// A person made for one test, so that tests can share a gateway.
 async fn somebody(gate: &Gate, name: &str, more: &[&str]) -> Visitor {
-    let arguments: Vec<&str> = ["user", "create", name, "--password-stdin"].iter().chain(more).copied().collect();
+    let arguments: Vec<&str> =
+        ["user", "create", name, "--password-stdin"].iter().chain(more).copied().collect();
     let made = gate.try_run(&arguments, &format!("{PASSWORD}\n"));
     assert!(made.status.success(), "{made:?}");
     gate.sign_in(name).await
@@ -52,7 +53,8 @@ async fn changed_password_ends_every_session() {
     let gate = GATE.gate().await;
     let gus = somebody(&gate, "gus", &[]).await;
     let other = gate.sign_in("gus").await;
-    let changed = gate.try_run(&["user", "set-password", "gus", "--password-stdin"], "granite-window-9182\n");
+    let changed =
+        gate.try_run(&["user", "set-password", "gus", "--password-stdin"], "granite-window-9182\n");
     assert!(changed.status.success(), "{changed:?}");
     is_out(&gus).await;
     is_out(&other).await;
@@ -122,7 +124,13 @@ async fn held_request_does_not_bring_a_session_back() {
     let mut lea = somebody(&gate, "lea", &[]).await;
     let before = lea.clone();
     let latch = Latch::new();
-    gate.upstream.on("/private/slow", Script::new([Step::Hold(latch.clone()), Step::Echo("Vestibule-Session-Set: color=red\r\n".to_owned())]));
+    gate.upstream.on(
+        "/private/slow",
+        Script::new([
+            Step::Hold(latch.clone()),
+            Step::Echo("Vestibule-Session-Set: color=red\r\n".to_owned()),
+        ]),
+    );
     let held = before.clone();
     let request = tokio::spawn(async move { held.get("/private/slow").await });
     gate.upstream.sees("/private/slow").await;

@@ -63,7 +63,14 @@ async fn ids_are_long_random_and_have_nothing_in_common() {
 #[tokio::test]
 async fn visitor_who_never_logs_in_gets_no_session() {
     let gate = GATE.gate().await;
-    for target in ["/public/", "/private/", "/accounts/login/", "/accounts/logout/", "/accounts/profile/", "/a%2fb"] {
+    for target in [
+        "/public/",
+        "/private/",
+        "/accounts/login/",
+        "/accounts/logout/",
+        "/accounts/profile/",
+        "/a%2fb",
+    ] {
         for cookie in ["", "Cookie: sessionid=unknown0unknown0unknown0unknown0\r\n"] {
             let answer = gate.visitor().get_with(target, cookie).await;
             let live = answer.sets_cookie("sessionid").filter(|value| !value.is_empty());
@@ -76,16 +83,29 @@ async fn visitor_who_never_logs_in_gets_no_session() {
 async fn session_cookie_has_every_attribute() {
     let gate = GATE.gate().await;
     let answer = gate.visitor().tries_to_log_in("bob", PASSWORD, "/").await;
-    let lines: Vec<_> = answer.all("set-cookie").into_iter().filter(|line| line.starts_with("sessionid=")).collect();
+    let lines: Vec<_> = answer
+        .all("set-cookie")
+        .into_iter()
+        .filter(|line| line.starts_with("sessionid="))
+        .collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    let attributes: Vec<String> = lines[0].split(';').skip(1).map(|part| part.trim().to_ascii_lowercase()).collect();
+    let attributes: Vec<String> =
+        lines[0].split(';').skip(1).map(|part| part.trim().to_ascii_lowercase()).collect();
     for wanted in ["httponly", "samesite=lax", "path=/", "max-age=1209600"] {
         assert!(attributes.iter().any(|part| part == wanted), "{wanted}: {attributes:?}");
     }
-    assert!(!attributes.iter().any(|part| part.starts_with("domain") || part == "secure"), "{attributes:?}");
+    assert!(
+        !attributes.iter().any(|part| part.starts_with("domain") || part == "secure"),
+        "{attributes:?}"
+    );
     assert!(lines[0].len() < 4096);
-    let names: Vec<_> = answer.all("set-cookie").into_iter().filter_map(|line| line.split('=').next()).collect();
-    assert_eq!(names.len(), names.iter().collect::<HashSet<_>>().len(), "one Set-Cookie a name: {names:?}");
+    let names: Vec<_> =
+        answer.all("set-cookie").into_iter().filter_map(|line| line.split('=').next()).collect();
+    assert_eq!(
+        names.len(),
+        names.iter().collect::<HashSet<_>>().len(),
+        "one Set-Cookie a name: {names:?}"
+    );
 }
 
 #[tokio::test]
@@ -95,11 +115,19 @@ async fn configured_attributes_are_obeyed() {
     ))
     .await;
     let answer = gate.visitor().tries_to_log_in("bob", PASSWORD, "/").await;
-    let line = answer.all("set-cookie").into_iter().find(|line| line.starts_with("__Host-sid=")).unwrap().to_ascii_lowercase();
+    let line = answer
+        .all("set-cookie")
+        .into_iter()
+        .find(|line| line.starts_with("__Host-sid="))
+        .unwrap()
+        .to_ascii_lowercase();
     for wanted in ["; secure", "; httponly", "; samesite=strict", "; path=/"] {
         assert!(line.contains(wanted), "{wanted}: {line}");
     }
-    assert!(!line.contains("max-age") && !line.contains("expires") && !line.contains("domain"), "{line}");
+    assert!(
+        !line.contains("max-age") && !line.contains("expires") && !line.contains("domain"),
+        "{line}"
+    );
 }
 
 #[tokio::test]
@@ -156,12 +184,23 @@ async fn answers_of_the_gateway_are_not_for_caches() {
 #[tokio::test]
 async fn pages_carry_the_hardening_headers() {
     let gate = GATE.gate().await;
-    for answer in [gate.visitor().get("/accounts/login/").await, gate.sign_in("bob").await.get("/admin/").await, gate.visitor().get("/a%2fb").await] {
+    for answer in [
+        gate.visitor().get("/accounts/login/").await,
+        gate.sign_in("bob").await.get("/admin/").await,
+        gate.visitor().get("/a%2fb").await,
+    ] {
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{answer:?}");
-        let policy = answer.header("content-security-policy").unwrap_or_else(|| panic!("no policy: {answer:?}"));
+        let policy = answer
+            .header("content-security-policy")
+            .unwrap_or_else(|| panic!("no policy: {answer:?}"));
         assert!(policy.contains("frame-ancestors") && policy.contains("base-uri"), "{policy}");
         assert!(answer.header("referrer-policy").is_some(), "{answer:?}");
-        assert!(answer.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("charset=utf-8")), "{answer:?}");
+        assert!(
+            answer
+                .header("content-type")
+                .is_some_and(|kind| kind.to_ascii_lowercase().contains("charset=utf-8")),
+            "{answer:?}"
+        );
     }
 }
 

@@ -45,12 +45,17 @@ async fn host_chooses_application_and_rules() {
 #[tokio::test]
 async fn host_is_compared_without_case_port_and_final_dot() {
     let sites = sites("").await;
-    for host in ["WIKI.EXAMPLE.ORG", "Wiki.Example.Org:8000", "wiki.example.org.", "wiki.example.org:80"] {
+    for host in
+        ["WIKI.EXAMPLE.ORG", "Wiki.Example.Org:8000", "wiki.example.org.", "wiki.example.org:80"]
+    {
         let visitor = sites.gate.visitor().at(host);
         let answer = visitor.get("/edit/").await;
         assert!(matches!(answer.status, 302 | 303 | 400 | 421), "{host}: {answer:?}");
         let answer = visitor.get("/page").await;
-        assert!(answer.came_from_upstream() || matches!(answer.status, 400 | 421), "{host}: {answer:?}");
+        assert!(
+            answer.came_from_upstream() || matches!(answer.status, 400 | 421),
+            "{host}: {answer:?}"
+        );
     }
     assert_eq!(sites.any.count(), 0, "the wildcard's rules never judge the named site");
 }
@@ -58,7 +63,14 @@ async fn host_is_compared_without_case_port_and_final_dot() {
 #[tokio::test]
 async fn unknown_site_is_421() {
     let sites = sites("").await;
-    for host in ["elsewhere.example", "example.org", "wiki.example.org.evil.example", "127.0.0.1", "localhost", "xexample.org"] {
+    for host in [
+        "elsewhere.example",
+        "example.org",
+        "wiki.example.org.evil.example",
+        "127.0.0.1",
+        "localhost",
+        "xexample.org",
+    ] {
         let visitor = sites.gate.visitor().at(host);
         visitor.get("/").await.is_refused_with(421);
         visitor.get("/open/").await.is_refused_with(421);
@@ -76,6 +88,13 @@ async fn absolute_target_and_host_cannot_disagree_to_advantage() {
     // Whichever name counts, rules, application and the Host that it sees are of the same site.
     assert!(sites.any.requests_for("/secret").is_empty(), "the rules of one site opened another");
     for request in sites.wiki.requests() {
-        assert!(request.headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("host") && value == "wiki.example.org"), "{request:?}");
+        assert!(
+            request
+                .headers
+                .iter()
+                .any(|(name, value)| name.eq_ignore_ascii_case("host")
+                    && value == "wiki.example.org"),
+            "{request:?}"
+        );
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use serde_json::Value;
 
 /// What may meet an attack: a redirect, a refusal, never the application. (The safe set of the security catalogue.)
-pub(crate) const SAFE: [u16; 16] = [301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 417, 421, 431];
+pub(crate) const SAFE: [u16; 16] =
+    [301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 411, 413, 414, 417, 421, 431];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -28,11 +29,18 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
-        self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+        self.headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     pub(crate) fn text(&self) -> String {
@@ -42,9 +50,9 @@ impl Answer {
     /// The value of one cookie that this answer sets.
     pub(crate) fn sets_cookie(&self, name: &str) -> Option<String> {
         let start = format!("{name}=");
-        self.all("set-cookie")
-            .into_iter()
-            .find_map(|line| line.strip_prefix(&start).map(|rest| rest.split(';').next().unwrap_or("").to_owned()))
+        self.all("set-cookie").into_iter().find_map(|line| {
+            line.strip_prefix(&start).map(|rest| rest.split(';').next().unwrap_or("").to_owned())
+        })
     }
 
     pub(crate) fn came_from_upstream(&self) -> bool {
@@ -55,20 +63,31 @@ impl Answer {
     #[track_caller]
     pub(crate) fn is_forwarded(&self) -> Echo {
         assert!(self.came_from_upstream(), "expected the application's answer, got {self:?}");
-        Echo(serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no echo ({error}): {self:?}")))
+        Echo(
+            serde_json::from_slice(&self.body)
+                .unwrap_or_else(|error| panic!("no echo ({error}): {self:?}")),
+        )
     }
 
     #[track_caller]
     pub(crate) fn is_forwarded_as(&self, name: &str) -> Echo {
         let echo = self.is_forwarded();
-        assert_eq!(echo.folded("remote-user"), [name], "exactly one Remote-User, `{name}`, reaches the application");
+        assert_eq!(
+            echo.folded("remote-user"),
+            [name],
+            "exactly one Remote-User, `{name}`, reaches the application"
+        );
         echo
     }
 
     #[track_caller]
     pub(crate) fn is_forwarded_anonymously(&self) -> Echo {
         let echo = self.is_forwarded();
-        assert_eq!(echo.folded("remote-user"), Vec::<String>::new(), "no Remote-User reaches the application");
+        assert_eq!(
+            echo.folded("remote-user"),
+            Vec::<String>::new(),
+            "no Remote-User reaches the application"
+        );
         echo
     }
 
@@ -76,11 +95,19 @@ impl Answer {
     #[track_caller]
     pub(crate) fn asks_to_log_in(&self, next: &str) {
         assert!(!self.came_from_upstream(), "the application answered: {self:?}");
-        assert!(matches!(self.status, 302 | 303), "expected a redirect to the login page, got {self:?}");
-        let location = self.header("location").unwrap_or_else(|| panic!("a redirect without a Location: {self:?}"));
+        assert!(
+            matches!(self.status, 302 | 303),
+            "expected a redirect to the login page, got {self:?}"
+        );
+        let location = self
+            .header("location")
+            .unwrap_or_else(|| panic!("a redirect without a Location: {self:?}"));
         let (path, query) = location.split_once('?').unwrap_or((location, ""));
         assert_eq!(path, "/accounts/login/", "{self:?}");
-        let found: Vec<_> = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "next").map(|(_, value)| value).collect();
+        let found: Vec<_> = form_urlencoded::parse(query.as_bytes())
+            .filter(|(key, _)| key == "next")
+            .map(|(_, value)| value)
+            .collect();
         assert_eq!(found, [next], "the way back in `{location}`");
     }
 
@@ -100,7 +127,14 @@ impl Answer {
 
 impl fmt::Debug for Answer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "answer {} ({:?}, {} bytes, interim {:?})", self.status, self.framing, self.body.len(), self.interim)?;
+        writeln!(
+            out,
+            "answer {} ({:?}, {} bytes, interim {:?})",
+            self.status,
+            self.framing,
+            self.body.len(),
+            self.interim
+        )?;
         for (name, value) in &self.headers {
             writeln!(out, "    {name}: {value}")?;
         }
@@ -135,8 +169,16 @@ impl Echo {
     }
 
     pub(crate) fn headers(&self) -> Vec<(String, String)> {
-        let pair = |entry: &Value| (entry[0].as_str().unwrap().to_owned(), entry[1].as_str().unwrap().to_owned());
-        self.0["headers"].as_array().unwrap().iter().chain(self.0["trailers"].as_array().unwrap()).map(pair).collect()
+        let pair = |entry: &Value| {
+            (entry[0].as_str().unwrap().to_owned(), entry[1].as_str().unwrap().to_owned())
+        };
+        self.0["headers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .chain(self.0["trailers"].as_array().unwrap())
+            .map(pair)
+            .collect()
     }
 
     pub(crate) fn trailers(&self) -> usize {
@@ -146,7 +188,11 @@ impl Echo {
     /// The values of every header (or trailer) that a CGI-like application could take for `name`.
     pub(crate) fn folded(&self, name: &str) -> Vec<String> {
         let wanted = fold(name);
-        self.headers().into_iter().filter(|(known, _)| fold(known) == wanted).map(|(_, value)| value).collect()
+        self.headers()
+            .into_iter()
+            .filter(|(known, _)| fold(known) == wanted)
+            .map(|(_, value)| value)
+            .collect()
     }
 }
 
@@ -166,7 +212,9 @@ pub(crate) fn read(bytes: &[u8], method: &str, ended: bool) -> Result<Reading, S
     let mut interim = Vec::new();
     let mut start = 0;
     loop {
-        let Some(length) = memchr::memmem::find(&bytes[start..], b"\r\n\r\n") else { return unfinished(bytes, start, ended) };
+        let Some(length) = memchr::memmem::find(&bytes[start..], b"\r\n\r\n") else {
+            return unfinished(bytes, start, ended);
+        };
         let head = &bytes[start..start + length + 2];
         start += length + 4;
         let (status, headers) = read_head(head)?;
@@ -175,7 +223,8 @@ pub(crate) fn read(bytes: &[u8], method: &str, ended: bool) -> Result<Reading, S
             continue;
         }
         let framing = framing(status, &headers, method)?;
-        let mut answer = Answer { status, headers, body: Vec::new(), trailers: Vec::new(), interim, framing };
+        let mut answer =
+            Answer { status, headers, body: Vec::new(), trailers: Vec::new(), interim, framing };
         let rest = &bytes[start..];
         let used = match framing {
             Framing::None => Some(0),
@@ -209,7 +258,10 @@ pub(crate) fn read(bytes: &[u8], method: &str, ended: bool) -> Result<Reading, S
 
 fn unfinished(bytes: &[u8], start: usize, ended: bool) -> Result<Reading, String> {
     if ended && bytes.len() > start {
-        return Err(format!("the connection ended within a head: {:?}", String::from_utf8_lossy(bytes)));
+        return Err(format!(
+            "the connection ended within a head: {:?}",
+            String::from_utf8_lossy(bytes)
+        ));
     }
     Ok(Reading::More)
 }
@@ -219,8 +271,12 @@ type Fields = Vec<(String, String)>;
 fn read_head(head: &[u8]) -> Result<(u16, Fields), String> {
     let text: String = head.iter().map(|&byte| char::from(byte)).collect();
     let (status_line, fields) = text.split_once("\r\n").ok_or("no status line")?;
-    let rest = status_line.strip_prefix("HTTP/1.1 ").ok_or_else(|| format!("not a status line: {status_line:?}"))?;
-    let (code, _reason) = rest.split_once(' ').ok_or_else(|| format!("no space after the status: {status_line:?}"))?;
+    let rest = status_line
+        .strip_prefix("HTTP/1.1 ")
+        .ok_or_else(|| format!("not a status line: {status_line:?}"))?;
+    let (code, _reason) = rest
+        .split_once(' ')
+        .ok_or_else(|| format!("no space after the status: {status_line:?}"))?;
     let status: u16 = code.parse().map_err(|_| format!("not a status: {code:?}"))?;
     if !(100..600).contains(&status) || code.len() != 3 {
         return Err(format!("not a status: {code:?}"));
@@ -232,7 +288,9 @@ fn read_head(head: &[u8]) -> Result<(u16, Fields), String> {
 pub(crate) fn read_fields(text: &str) -> Result<Fields, String> {
     let mut fields = Vec::new();
     for line in text.split_terminator("\r\n") {
-        let (name, value) = line.split_once(':').ok_or_else(|| format!("a header line without a colon: {line:?}"))?;
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| format!("a header line without a colon: {line:?}"))?;
         if name.is_empty() || !name.bytes().all(is_token) {
             return Err(format!("not a header name: {name:?}"));
         }
@@ -250,14 +308,25 @@ fn is_token(byte: u8) -> bool {
 
 /// The length that the fields of a message promise: at most one, said once.
 pub(crate) fn promised(fields: &[(String, String)]) -> Result<Option<Framing>, String> {
-    let all = |wanted: &str| -> Vec<&String> { fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value).collect() };
+    let all = |wanted: &str| -> Vec<&String> {
+        fields
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .map(|(_, value)| value)
+            .collect()
+    };
     let lengths = all("content-length");
     let codings = all("transfer-encoding");
     match (lengths.as_slice(), codings.as_slice()) {
         ([], []) => Ok(None),
         ([], [coding]) if coding.eq_ignore_ascii_case("chunked") => Ok(Some(Framing::Chunked)),
-        ([length], []) if !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) => {
-            length.parse().map(|length| Some(Framing::Length(length))).map_err(|_| format!("a length beyond 64 bits: {length}"))
+        ([length], [])
+            if !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            length
+                .parse()
+                .map(|length| Some(Framing::Length(length)))
+                .map_err(|_| format!("a length beyond 64 bits: {length}"))
         }
         _ => Err(format!("ambiguous framing: {lengths:?} {codings:?}")),
     }

@@ -48,14 +48,22 @@ upstream = "{upstream}"
 pub(crate) fn complete(text: &str, upstream: &str) -> String {
     let mut table: Table = DEFAULTS.parse().unwrap();
     let text = text.replace("{upstream}", upstream);
-    merge(&mut table, text.parse().unwrap_or_else(|error| panic!("the test's own configuration: {error}\n{text}")));
+    merge(
+        &mut table,
+        text.parse()
+            .unwrap_or_else(|error| panic!("the test's own configuration: {error}\n{text}")),
+    );
     toml::to_string(&table).unwrap()
 }
 
 /// `TOWN` with more in it; a key said twice is replaced.
 pub(crate) fn town_and(text: &str) -> String {
     let mut table: Table = TOWN.parse().unwrap();
-    merge(&mut table, text.parse().unwrap_or_else(|error| panic!("the test's own configuration: {error}\n{text}")));
+    merge(
+        &mut table,
+        text.parse()
+            .unwrap_or_else(|error| panic!("the test's own configuration: {error}\n{text}")),
+    );
     toml::to_string(&table).unwrap()
 }
 

@@ -43,7 +43,8 @@ impl Gate {
 
     pub(crate) async fn start_in(directory: TempDir, upstream: Recorder, text: &str) -> Self {
         people::settle_in(directory.path());
-        fs::write(directory.path().join("vestibule.toml"), config::complete(text, &upstream.url())).unwrap();
+        fs::write(directory.path().join("vestibule.toml"), config::complete(text, &upstream.url()))
+            .unwrap();
         let mut child = people::vestibule()
             .args(["serve", "--config", "vestibule.toml"])
             .current_dir(directory.path())
@@ -53,9 +54,21 @@ impl Gate {
             .spawn()
             .unwrap();
         let (log, access) = (Lines::default(), Lines::default());
-        let readers = vec![collect(child.stderr.take().unwrap(), &log), collect(child.stdout.take().unwrap(), &access)];
+        let readers = vec![
+            collect(child.stderr.take().unwrap(), &log),
+            collect(child.stdout.take().unwrap(), &access),
+        ];
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut gate = Self { address, upstream, directory, child: Mutex::new(child), log, access, readers, announced: Mutex::default() };
+        let mut gate = Self {
+            address,
+            upstream,
+            directory,
+            child: Mutex::new(child),
+            log,
+            access,
+            readers,
+            announced: Mutex::default(),
+        };
         gate.address = gate.opens().await;
         gate
     }
@@ -72,7 +85,11 @@ impl Gate {
                 return address;
             }
             let exited = self.child.lock().unwrap().try_wait().unwrap();
-            assert!(exited.is_none() && Instant::now() < deadline, "the gateway did not start ({exited:?}):\n{}", log.join("\n"));
+            assert!(
+                exited.is_none() && Instant::now() < deadline,
+                "the gateway did not start ({exited:?}):\n{}",
+                log.join("\n")
+            );
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
@@ -159,7 +176,8 @@ impl Gate {
 
     /// Resident memory of the gateway, in bytes.
     pub(crate) fn resident_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_pid())).unwrap();
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
@@ -192,15 +210,23 @@ impl Drop for Gate {
         let faults = faults(&log, &announced);
         assert!(faults.is_empty(), "the gateway's log has faults:\n{}", faults.join("\n"));
         let violations = self.upstream.violations();
-        assert!(violations.is_empty(), "the gateway sent the application what it must not:\n{}", violations.join("\n"));
+        assert!(
+            violations.is_empty(),
+            "the gateway sent the application what it must not:\n{}",
+            violations.join("\n")
+        );
     }
 }
 
 /// The lines of a log that no healthy gateway writes.
 pub(crate) fn faults(log: &[String], announced: &[String]) -> Vec<String> {
     log.iter()
-        .filter(|line| line.contains("panicked") || line.split_whitespace().any(|word| word == "ERROR"))
-        .filter(|line| line.contains("panicked") || !announced.iter().any(|text| line.contains(text)))
+        .filter(|line| {
+            line.contains("panicked") || line.split_whitespace().any(|word| word == "ERROR")
+        })
+        .filter(|line| {
+            line.contains("panicked") || !announced.iter().any(|text| line.contains(text))
+        })
         .cloned()
         .collect()
 }
@@ -208,7 +234,11 @@ pub(crate) fn faults(log: &[String], announced: &[String]) -> Vec<String> {
 pub(crate) fn announced_address(log: &[String], before: &str) -> Option<SocketAddr> {
     log.iter().find_map(|line| {
         let rest = line.split_once(before)?.1;
-        let end = rest.find(|character: char| !character.is_ascii_digit() && character != '.' && character != ':').unwrap_or(rest.len());
+        let end = rest
+            .find(|character: char| {
+                !character.is_ascii_digit() && character != '.' && character != ':'
+            })
+            .unwrap_or(rest.len());
         rest[..end].parse().ok()
     })
 }

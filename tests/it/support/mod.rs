@@ -22,8 +22,9 @@ use tokio::runtime::Runtime;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Where the applications behind the gateways run: apart from the tests' own runtimes, so that a gateway can be shared by several tests.
-pub(crate) static BACKSTAGE: LazyLock<Runtime> =
-    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+pub(crate) static BACKSTAGE: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+});
 
 /// Waits until `condition` holds, and says what did not happen when it never does.
 #[track_caller]

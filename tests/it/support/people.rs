@@ -16,10 +16,34 @@ pub(crate) const PASSWORD: &str = "lantern-gravel-4711";
 
 /// A person and what sets them apart.
 pub(crate) const PEOPLE: [(&str, &[&str]); 8] = [
-    ("ada", &["--group", "Site editors", "--permission", "polls.can_vote", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Lovelace"]),
+    (
+        "ada",
+        &[
+            "--group",
+            "Site editors",
+            "--permission",
+            "polls.can_vote",
+            "--email",
+            "ada@example.org",
+            "--first-name",
+            "Ada",
+            "--last-name",
+            "Lovelace",
+        ],
+    ),
     ("bob", &[]),
     ("alice", &["--permission", "site.administer"]),
-    ("carl", &["--permission", "polls.add_choice", "--permission", "polls.change_poll", "--group", "Site editors"]),
+    (
+        "carl",
+        &[
+            "--permission",
+            "polls.add_choice",
+            "--permission",
+            "polls.change_poll",
+            "--group",
+            "Site editors",
+        ],
+    ),
     ("dora", &["--permission", "polls.add_choice"]),
     ("stella", &["--staff"]),
     ("root", &["--superuser", "--staff"]),
@@ -72,8 +96,20 @@ pub(crate) fn settle_in(directory: &Path) {
 
 /// The directory with everybody's accounts: kept between runs, made anew when the program or the tests were built anew.
 fn found_town() -> PathBuf {
-    let stamp = |path: &Path| fs::metadata(path).unwrap().modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
-    let name = format!("town-{}-{}", stamp(Path::new(env!("CARGO_BIN_EXE_vestibule"))), stamp(&std::env::current_exe().unwrap()));
+    let stamp = |path: &Path| {
+        fs::metadata(path)
+            .unwrap()
+            .modified()
+            .unwrap()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_nanos()
+    };
+    let name = format!(
+        "town-{}-{}",
+        stamp(Path::new(env!("CARGO_BIN_EXE_vestibule"))),
+        stamp(&std::env::current_exe().unwrap())
+    );
     let home = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let town = home.join(name);
     if !town.exists() {
@@ -88,14 +124,20 @@ fn found_town() -> PathBuf {
 }
 
 fn build(directory: &Path) {
-    fs::write(directory.join("vestibule.toml"), config::complete(config::TOWN, "http://127.0.0.1:9")).unwrap();
+    fs::write(
+        directory.join("vestibule.toml"),
+        config::complete(config::TOWN, "http://127.0.0.1:9"),
+    )
+    .unwrap();
     run_well(directory, &["group", "create", "Site editors"], "");
-    for permission in ["site.administer", "polls.can_vote", "polls.add_choice", "polls.change_poll"] {
+    for permission in ["site.administer", "polls.can_vote", "polls.add_choice", "polls.change_poll"]
+    {
         // Declared ones may exist already: commands declare what the file declares.
         drop(run(directory, &["permission", "create", permission, "made for the tests"], ""));
     }
     for (name, more) in PEOPLE {
-        let arguments: Vec<&str> = ["user", "create", name, "--password-stdin"].iter().chain(more).copied().collect();
+        let arguments: Vec<&str> =
+            ["user", "create", name, "--password-stdin"].iter().chain(more).copied().collect();
         run_well(directory, &arguments, &format!("{PASSWORD}\n"));
     }
     run_well(directory, &["user", "set", "ivy", "is_active=false"], "");

@@ -92,7 +92,9 @@ fn node_url(target: &[u8]) -> Vec<Vec<u8>> {
     let raw = slashes(cut(&kept, b"?#"));
     let path = if raw.starts_with(b"//") {
         let rest: Vec<u8> = raw.iter().copied().skip_while(|&byte| byte == b'/').collect();
-        rest.iter().position(|&byte| byte == b'/').map_or_else(|| b"/".to_vec(), |at| rest[at..].to_vec())
+        rest.iter()
+            .position(|&byte| byte == b'/')
+            .map_or_else(|| b"/".to_vec(), |at| rest[at..].to_vec())
     } else {
         after_scheme(&raw).to_vec()
     };
@@ -114,7 +116,11 @@ fn iis(target: &[u8]) -> Vec<Vec<u8>> {
     let raw = cut(after_scheme(target), b"?#");
     let once = narrow(&decode(&decode_percent_u(raw)));
     let twice = narrow(&decode(&once));
-    [once, twice].iter().map(|path| resolve(&merge(&slashes(path)))).map(|path| cut(&path, b"\0").to_vec()).collect()
+    [once, twice]
+        .iter()
+        .map(|path| resolve(&merge(&slashes(path))))
+        .map(|path| cut(&path, b"\0").to_vec())
+        .collect()
 }
 
 fn cut<'a>(target: &'a [u8], at: &[u8]) -> &'a [u8] {
@@ -127,7 +133,9 @@ fn after_scheme(target: &[u8]) -> &[u8] {
     match memchr::memmem::find(target, b"://") {
         Some(at) if target[..at].iter().all(u8::is_ascii_alphabetic) && at > 0 => {
             let rest = &target[at + 3..];
-            rest.iter().position(|&byte| byte == b'/').map_or(b"/".as_slice(), |slash| &rest[slash..])
+            rest.iter()
+                .position(|&byte| byte == b'/')
+                .map_or(b"/".as_slice(), |slash| &rest[slash..])
         }
         _ => target,
     }
@@ -136,7 +144,10 @@ fn after_scheme(target: &[u8]) -> &[u8] {
 /// The path behind `//host`, as URL parsers see it in a target that begins so.
 fn after_authority<'a>(target: &'a [u8], ends: &[u8]) -> &'a [u8] {
     match target.strip_prefix(b"//") {
-        Some(rest) => rest.iter().position(|byte| ends.contains(byte)).map_or(b"/".as_slice(), |at| &rest[at..]),
+        Some(rest) => rest
+            .iter()
+            .position(|byte| ends.contains(byte))
+            .map_or(b"/".as_slice(), |at| &rest[at..]),
         None => after_scheme(target),
     }
 }
@@ -150,7 +161,8 @@ fn decode_percent_u(bytes: &[u8]) -> Vec<u8> {
     let mut at = 0;
     while at < bytes.len() {
         let digits = bytes.get(at + 2..at + 6).and_then(|digits| std::str::from_utf8(digits).ok());
-        let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+        let code =
+            digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
         match (bytes[at], bytes.get(at + 1), code) {
             (b'%', Some(b'u' | b'U'), Some(character)) => {
                 decoded.extend_from_slice(character.to_string().as_bytes());
@@ -180,7 +192,9 @@ fn narrow(bytes: &[u8]) -> Vec<u8> {
                 short.push((next(1) << 6) | next(2));
                 at += 3;
             }
-            0xf0 if bytes.get(at + 1) == Some(&0x80) && bytes.get(at + 2).is_some_and(|byte| (0x80..0x82).contains(byte)) => {
+            0xf0 if bytes.get(at + 1) == Some(&0x80)
+                && bytes.get(at + 2).is_some_and(|byte| (0x80..0x82).contains(byte)) =>
+            {
                 short.push((next(2) << 6) | next(3));
                 at += 4;
             }
@@ -232,7 +246,10 @@ fn resolve(path: &[u8]) -> Vec<u8> {
 }
 
 fn without_parameters(path: &[u8]) -> Vec<u8> {
-    path.split(|&byte| byte == b'/').map(|segment| cut(segment, b";")).collect::<Vec<_>>().join(&b'/')
+    path.split(|&byte| byte == b'/')
+        .map(|segment| cut(segment, b";"))
+        .collect::<Vec<_>>()
+        .join(&b'/')
 }
 
 fn replace(path: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

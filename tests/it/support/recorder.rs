@@ -113,7 +113,8 @@ impl Recorder {
     }
 
     pub(crate) async fn sees(&self, target: &str) {
-        eventually(&format!("a request for {target}"), || !self.requests_for(target).is_empty()).await;
+        eventually(&format!("a request for {target}"), || !self.requests_for(target).is_empty())
+            .await;
     }
 
     /// Faults in what the gateway sent: none may ever be.
@@ -146,12 +147,22 @@ impl Connection {
             let mut request = match read_request(&head) {
                 Ok(request) => request,
                 Err(fault) => {
-                    state.violations.lock().unwrap().push(format!("{fault} in {:?}", String::from_utf8_lossy(&head)));
+                    state
+                        .violations
+                        .lock()
+                        .unwrap()
+                        .push(format!("{fault} in {:?}", String::from_utf8_lossy(&head)));
                     return Ok(());
                 }
             };
             request.connection = self.number;
-            let script = state.scripts.lock().unwrap().get(&request.target).cloned().unwrap_or_else(|| Script::echo_with(""));
+            let script = state
+                .scripts
+                .lock()
+                .unwrap()
+                .get(&request.target)
+                .cloned()
+                .unwrap_or_else(|| Script::echo_with(""));
             let place = {
                 let mut requests = state.requests.lock().unwrap();
                 requests.push(request);
@@ -211,7 +222,11 @@ impl Connection {
             if self.receive().await? == 0 {
                 if !self.received.is_empty() {
                     let rest = String::from_utf8_lossy(&self.received).into_owned();
-                    state.violations.lock().unwrap().push(format!("bytes that are no request: {rest:?}"));
+                    state
+                        .violations
+                        .lock()
+                        .unwrap()
+                        .push(format!("bytes that are no request: {rest:?}"));
                 }
                 return Ok(None);
             }
@@ -220,7 +235,8 @@ impl Connection {
 
     /// Reads the body as its head promised, in constant memory.
     async fn read_body(&mut self, state: &State, place: usize) -> std::io::Result<()> {
-        let promised = answer::promised(&state.requests.lock().unwrap()[place].headers).ok().flatten();
+        let promised =
+            answer::promised(&state.requests.lock().unwrap()[place].headers).ok().flatten();
         let mut body = Body { kept: Vec::new(), length: 0, is_pattern: true };
         let mut trailers = Vec::new();
         let complete = match promised {
@@ -274,7 +290,10 @@ impl Connection {
         }
     }
 
-    async fn take_chunks(&mut self, body: &mut Body) -> std::io::Result<Result<Option<Vec<(String, String)>>, String>> {
+    async fn take_chunks(
+        &mut self,
+        body: &mut Body,
+    ) -> std::io::Result<Result<Option<Vec<(String, String)>>, String>> {
         loop {
             let Some(line) = self.take_line().await? else { return Ok(Ok(None)) };
             let size = match answer::chunk_size(&line) {
@@ -359,8 +378,13 @@ fn read_request(head: &[u8]) -> Result<Recorded, String> {
     let text: String = head[..head.len() - 2].iter().map(|&byte| char::from(byte)).collect();
     let (line, fields) = text.split_once("\r\n").ok_or("no request line")?;
     let parts: Vec<&str> = line.split(' ').collect();
-    let [method, target, "HTTP/1.1"] = parts.as_slice() else { return Err(format!("not a request line: {line:?}")) };
-    if method.is_empty() || !target.starts_with(['/', '*']) || target.bytes().any(|byte| byte < 0x21) {
+    let [method, target, "HTTP/1.1"] = parts.as_slice() else {
+        return Err(format!("not a request line: {line:?}"));
+    };
+    if method.is_empty()
+        || !target.starts_with(['/', '*'])
+        || target.bytes().any(|byte| byte < 0x21)
+    {
         return Err(format!("not a request line: {line:?}"));
     }
     let headers = answer::read_fields(fields)?;
@@ -368,7 +392,13 @@ fn read_request(head: &[u8]) -> Result<Recorded, String> {
     if headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host")).count() != 1 {
         return Err("not exactly one Host".to_owned());
     }
-    Ok(Recorded { head: head.to_vec(), method: (*method).to_owned(), target: (*target).to_owned(), headers, ..Recorded::default() })
+    Ok(Recorded {
+        head: head.to_vec(),
+        method: (*method).to_owned(),
+        target: (*target).to_owned(),
+        headers,
+        ..Recorded::default()
+    })
 }
 
 fn echo(request: &Recorded, lines: &str) -> Vec<u8> {

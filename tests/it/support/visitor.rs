@@ -41,7 +41,8 @@ impl Visitor {
         if self.cookies.is_empty() {
             return String::new();
         }
-        let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<_> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("Cookie: {}\r\n", pairs.join("; "))
     }
 
@@ -55,10 +56,6 @@ impl Visitor {
         self.sends("GET", target, "Accept: application/json\r\n", b"").await
     }
 
-    pub(crate) async fn asks(&self, method: &str, target: &str) -> Answer {
-        self.sends(method, target, "Accept: text/html\r\n", b"").await
-    }
-
     pub(crate) async fn get_with(&self, target: &str, lines: &str) -> Answer {
         self.sends("GET", target, &format!("Accept: text/html\r\n{lines}"), b"").await
     }
@@ -69,15 +66,34 @@ impl Visitor {
         self.posts_with(target, fields, &origin).await
     }
 
-    pub(crate) async fn posts_with(&self, target: &str, fields: &[(&str, &str)], lines: &str) -> Answer {
+    pub(crate) async fn posts_with(
+        &self,
+        target: &str,
+        fields: &[(&str, &str)],
+        lines: &str,
+    ) -> Answer {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let lines = format!("Accept: text/html\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n{lines}", body.len());
+        let lines = format!(
+            "Accept: text/html\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n{lines}",
+            body.len()
+        );
         self.sends("POST", target, &lines, body.as_bytes()).await
     }
 
     /// One request on a connection of its own.
-    pub(crate) async fn sends(&self, method: &str, target: &str, lines: &str, body: &[u8]) -> Answer {
-        let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n{}{lines}Connection: close\r\n\r\n", self.host, self.cookie_line()).into_bytes();
+    pub(crate) async fn sends(
+        &self,
+        method: &str,
+        target: &str,
+        lines: &str,
+        body: &[u8],
+    ) -> Answer {
+        let mut bytes = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\n{}{lines}Connection: close\r\n\r\n",
+            self.host,
+            self.cookie_line()
+        )
+        .into_bytes();
         bytes.extend_from_slice(body);
         if method == "HEAD" {
             let mut wire = Wire::connect(self.address).await;
@@ -89,7 +105,12 @@ impl Visitor {
 
     /// A request on a connection that stays open.
     pub(crate) async fn asks_on(&self, wire: &mut Wire, target: &str) -> Answer {
-        wire.send(format!("GET {target} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\n{}\r\n", self.host, self.cookie_line())).await;
+        wire.send(format!(
+            "GET {target} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\n{}\r\n",
+            self.host,
+            self.cookie_line()
+        ))
+        .await;
         wire.answer().await
     }
 
@@ -108,13 +129,27 @@ impl Visitor {
     }
 
     /// Fetches the login page and sends it in, with the way back; gives the answer and keeps its cookies.
-    pub(crate) async fn tries_to_log_in(&mut self, name: &str, password: &str, next: &str) -> Answer {
+    pub(crate) async fn tries_to_log_in(
+        &mut self,
+        name: &str,
+        password: &str,
+        next: &str,
+    ) -> Answer {
         let page = self.get("/accounts/login/").await;
         assert_eq!(page.status, 200, "the login page: {page:?}");
         self.keeps(&page);
         let token = form_token(&page.text());
-        let answer =
-            self.posts("/accounts/login/", &[("csrfmiddlewaretoken", &token), ("username", name), ("password", password), ("next", next)]).await;
+        let answer = self
+            .posts(
+                "/accounts/login/",
+                &[
+                    ("csrfmiddlewaretoken", &token),
+                    ("username", name),
+                    ("password", password),
+                    ("next", next),
+                ],
+            )
+            .await;
         self.keeps(&answer);
         answer
     }
@@ -145,7 +180,8 @@ pub(crate) fn form_token(page: &str) -> String {
         .split('<')
         .find(|tag| tag.starts_with("input") && tag.contains("csrfmiddlewaretoken"))
         .unwrap_or_else(|| panic!("no form token in the page:\n{page}"));
-    let value = tag.split_once("value=").unwrap_or_else(|| panic!("a form token without a value: {tag}")).1;
+    let value =
+        tag.split_once("value=").unwrap_or_else(|| panic!("a form token without a value: {tag}")).1;
     let quote = value.chars().next().filter(|quote| ['"', '\''].contains(quote));
     match quote {
         Some(quote) => value[1..].split(quote).next().unwrap_or("").to_owned(),

@@ -52,7 +52,10 @@ impl Wire {
     }
 
     pub(crate) async fn answer_to(&mut self, method: &str) -> Answer {
-        self.try_answer(method).await.unwrap_or_else(|error| panic!("{error}")).unwrap_or_else(|| panic!("the gateway closed instead of answering"))
+        self.try_answer(method)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+            .unwrap_or_else(|| panic!("the gateway closed instead of answering"))
     }
 
     pub(crate) async fn answer(&mut self) -> Answer {
@@ -65,7 +68,11 @@ impl Wire {
         while self.received.len() < CONTINUE.len() && !self.ended {
             self.receive().await.unwrap();
         }
-        assert!(self.received.starts_with(CONTINUE), "expected 100 Continue, got {:?}", String::from_utf8_lossy(&self.received));
+        assert!(
+            self.received.starts_with(CONTINUE),
+            "expected 100 Continue, got {:?}",
+            String::from_utf8_lossy(&self.received)
+        );
         drop(self.received.drain(..CONTINUE.len()));
     }
 
@@ -74,14 +81,20 @@ impl Wire {
         while self.received.len() < length && !self.ended {
             self.receive().await.unwrap();
         }
-        assert!(self.received.len() >= length, "the stream ended after {:?}", String::from_utf8_lossy(&self.received));
+        assert!(
+            self.received.len() >= length,
+            "the stream ended after {:?}",
+            String::from_utf8_lossy(&self.received)
+        );
         self.received.drain(..length).collect()
     }
 
     /// Everything that comes until the gateway closes.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while !self.ended {
-            self.receive().await.unwrap_or_else(|error| panic!("{error}; so far: {:?}", String::from_utf8_lossy(&self.received)));
+            self.receive().await.unwrap_or_else(|error| {
+                panic!("{error}; so far: {:?}", String::from_utf8_lossy(&self.received))
+            });
         }
         std::mem::take(&mut self.received)
     }
@@ -93,10 +106,15 @@ impl Wire {
         while seen < length {
             if self.received.is_empty() {
                 self.receive().await.unwrap();
-                assert!(!self.ended || !self.received.is_empty(), "the stream ended after {seen} bytes");
+                assert!(
+                    !self.ended || !self.received.is_empty(),
+                    "the stream ended after {seen} bytes"
+                );
             }
-            let take = self.received.len().min(usize::try_from(length - seen).unwrap_or(usize::MAX));
-            right &= self.received[..take].iter().zip(seen..).all(|(&byte, at)| byte == pattern(at));
+            let take =
+                self.received.len().min(usize::try_from(length - seen).unwrap_or(usize::MAX));
+            right &=
+                self.received[..take].iter().zip(seen..).all(|(&byte, at)| byte == pattern(at));
             seen += take as u64;
             drop(self.received.drain(..take));
         }
@@ -121,7 +139,10 @@ impl Wire {
     async fn receive_within(&mut self, patience: Duration) -> Result<(), String> {
         let mut buffer = vec![0; 64 * 1024];
         match timeout(patience, self.stream.read(&mut buffer)).await {
-            Err(_) => Err(format!("no byte for {patience:?}; unread so far: {:?}", String::from_utf8_lossy(&self.received))),
+            Err(_) => Err(format!(
+                "no byte for {patience:?}; unread so far: {:?}",
+                String::from_utf8_lossy(&self.received)
+            )),
             Ok(Ok(0) | Err(_)) => {
                 self.ended = true;
                 Ok(())
@@ -136,7 +157,11 @@ impl Wire {
     /// Whether the gateway closes, without a further byte, before the test's deadline.
     pub(crate) async fn is_closed(&mut self) {
         let rest = self.rest().await;
-        assert!(rest.is_empty(), "expected the end of the connection, got {:?}", String::from_utf8_lossy(&rest));
+        assert!(
+            rest.is_empty(),
+            "expected the end of the connection, got {:?}",
+            String::from_utf8_lossy(&rest)
+        );
     }
 }
 
@@ -161,7 +186,9 @@ impl Conversation {
 
     pub(crate) async fn listen(wire: &mut Wire) -> Self {
         let mut answers = Vec::new();
-        while let Some(answer) = wire.try_answer("GET").await.unwrap_or_else(|error| panic!("{error}")) {
+        while let Some(answer) =
+            wire.try_answer("GET").await.unwrap_or_else(|error| panic!("{error}"))
+        {
             answers.push(answer);
         }
         Self { answers }
@@ -179,7 +206,10 @@ impl Conversation {
         assert!(self.answers.len() <= 1, "expected at most one answer: {self:?}");
         for answer in &self.answers {
             assert!(!answer.came_from_upstream(), "the application answered: {answer:?}");
-            assert!(matches!(answer.status, 400 | 408 | 411 | 413 | 414 | 431 | 501 | 505), "expected a refusal: {answer:?}");
+            assert!(
+                matches!(answer.status, 400 | 408 | 411 | 413 | 414 | 431 | 501 | 505),
+                "expected a refusal: {answer:?}"
+            );
         }
     }
 
@@ -201,6 +231,11 @@ pub(crate) fn get_with(target: impl AsRef<[u8]>, lines: &str) -> Vec<u8> {
 pub(crate) fn request(method: &str, target: impl AsRef<[u8]>, lines: &str) -> Vec<u8> {
     let mut bytes = format!("{method} ").into_bytes();
     bytes.extend_from_slice(target.as_ref());
-    bytes.extend_from_slice(format!(" HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{lines}Connection: close\r\n\r\n").as_bytes());
+    bytes.extend_from_slice(
+        format!(
+            " HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{lines}Connection: close\r\n\r\n"
+        )
+        .as_bytes(),
+    );
     bytes
 }
