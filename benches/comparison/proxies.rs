@@ -84,18 +84,8 @@ impl Proxy {
 
 impl Line {
     pub(crate) fn start(workspace: &Workspace, settings: &Settings) -> Result<Line> {
-        let (upstream, address) = Nginx {
-            name: &format!("{}-upstream", settings.name),
-            workers: 1,
-            cores: &settings.other_cores,
-            upstream: None,
-            locations: &nginx::answers(),
-        }
-        .start(workspace)?
-        .ok_or(
-            "nginx is missing, and it is the upstream of everything\nhint: `apt-get install nginx`",
-        )?;
-
+        let name = format!("{}-upstream", settings.name);
+        let (upstream, address) = nginx::start_upstream(workspace, &name, &settings.other_cores)?;
         let (vestibule, cookies) = sessions(workspace, settings, address)?;
         let requests = (0..)
             .zip(&cookies)

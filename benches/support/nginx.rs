@@ -80,14 +80,23 @@ http {{
     }
 }
 
-/// The upstream's `location` blocks: the same answer everywhere, and a yes for `auth_request`.
-pub(crate) fn answers() -> String {
+/// Starts the upstream of a bench: one worker, the same answer on every path, and a yes for `auth_request`.
+pub(crate) fn start_upstream(
+    workspace: &Workspace,
+    name: &str,
+    cores: &Cores,
+) -> Result<(Running, SocketAddr)> {
     let body = "Vestibule ".repeat(ANSWER.div_ceil(10));
     let body = body.get(..ANSWER).unwrap_or_default();
-    format!(
+    let locations = format!(
         r#"location = /_verify {{ add_header Remote-User ada; return 200 ""; }}
         location / {{ return 200 "{body}"; }}"#
-    )
+    );
+    let started = Nginx { name, workers: 1, cores, upstream: None, locations: &locations }
+        .start(workspace)?;
+    started.ok_or_else(|| {
+        "nginx is missing, and it is the upstream\nhint: `apt-get install nginx`".into()
+    })
 }
 
 /// `proxy_pass` as an operator writes it: a pool of kept connections and the usual headers.

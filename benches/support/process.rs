@@ -149,6 +149,18 @@ pub(crate) fn raise_open_files() -> Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
+/// Binds this thread to `cores`.
+pub(crate) fn bind(cores: &Cores) -> Result<()> {
+    let Some(cores) = cores else {
+        return Ok(());
+    };
+    let mut set = CpuSet::new();
+    for &core in cores {
+        set.set(core);
+    }
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
+}
+
 /// The arguments after the mark, when this process was started to be a child.
 pub(crate) fn own_role() -> Option<Vec<OsString>> {
     let mut arguments = std::env::args_os().skip(1);
@@ -161,7 +173,7 @@ pub(crate) fn play(arguments: &[OsString]) -> Result<()> {
         return Err("a child needs a parent, cores and a role".into());
     };
     die_with(parent)?;
-    bind_to(cores)?;
+    bind(&read_cores(cores)?)?;
     match (role.to_str(), rest) {
         (Some("exec"), [program, arguments @ ..]) => {
             let cause = Command::new(program).args(arguments).exec();
@@ -180,16 +192,12 @@ fn die_with(parent: &OsString) -> Result<()> {
     if alive.as_deref() == parent.to_str() { Ok(()) } else { Err("the bench is gone".into()) }
 }
 
-fn bind_to(cores: &OsString) -> Result<()> {
-    let cores = cores.to_string_lossy();
-    if cores.is_empty() {
-        return Ok(());
+fn read_cores(text: &OsString) -> Result<Cores> {
+    let text = text.to_string_lossy();
+    if text.is_empty() {
+        return Ok(None);
     }
-    let mut set = CpuSet::new();
-    for core in cores.split(',') {
-        set.set(core.parse()?);
-    }
-    Ok(rustix::thread::sched_setaffinity(None, &set)?)
+    Ok(Some(text.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?))
 }
 
 fn address(text: &OsString) -> Result<SocketAddr> {
