@@ -181,6 +181,7 @@ fn connect(address: SocketAddr, number: usize) -> Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SockAddr::from(SocketAddr::from((source, 0))))?;
     socket.connect(&SockAddr::from(address))?;
+    socket.set_tcp_nodelay(true)?;
     socket.set_read_timeout(Some(Duration::from_secs(10)))?;
     Ok(socket.into())
 }
@@ -188,10 +189,9 @@ fn connect(address: SocketAddr, number: usize) -> Result<TcpStream> {
 /// One proxied request, whose answer is read to its end.
 fn ask(connection: &mut TcpStream, address: SocketAddr, cookie: &str) -> Result<()> {
     let path = path(0, 1);
-    write!(
-        connection,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: sessionid={cookie}\r\n\r\n"
-    )?;
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: sessionid={cookie}\r\n\r\n");
+    connection.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
     loop {

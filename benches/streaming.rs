@@ -188,26 +188,23 @@ fn pass(proxy: &Proxy, direction: Direction, size: u64) -> Result<Passage> {
 
 fn download(proxy: &Proxy, size: u64) -> Result<()> {
     let mut stream = connect(proxy)?;
-    write!(stream, "GET /{size} {}Connection: close\r\n\r\n", head(proxy))?;
+    stream.write_all(format!("GET /{size} {}\r\n", head(proxy)).as_bytes())?;
     let mut start = Vec::new();
     let mut received = read_head(&mut stream, &mut start)?;
     let mut buffer = vec![0; CHUNK];
-    loop {
+    while received < size {
         match stream.read(&mut buffer)? {
-            0 => break,
+            0 => return Err(format!("{received} bytes came instead of {size}").into()),
             count => received += count as u64,
         }
     }
-    if received == size {
-        Ok(())
-    } else {
-        Err(format!("{received} bytes came instead of {size}").into())
-    }
+    Ok(())
 }
 
 fn upload(proxy: &Proxy, size: u64) -> Result<()> {
     let mut stream = connect(proxy)?;
-    write!(stream, "POST /up {}Content-Length: {size}\r\nConnection: close\r\n\r\n", head(proxy))?;
+    stream
+        .write_all(format!("POST /up {}Content-Length: {size}\r\n\r\n", head(proxy)).as_bytes())?;
     let buffer = vec![0; CHUNK];
     let mut left = size;
     while left > 0 {
@@ -218,12 +215,22 @@ fn upload(proxy: &Proxy, size: u64) -> Result<()> {
         }
         left -= part.len() as u64;
     }
-    let mut answer = Vec::new();
-    read_head(&mut stream, &mut answer)?;
-    stream.read_to_end(&mut answer)?;
     // The server answers the number of bytes it received.
+    let expected = size.to_string();
+    let mut answer = Vec::new();
+    let mut received = read_head(&mut stream, &mut answer)?;
+    let mut buffer = [0; 64];
+    while received < expected.len() as u64 {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            count => {
+                answer.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                received += count as u64;
+            }
+        }
+    }
     let text = String::from_utf8_lossy(&answer);
-    if text.contains(&size.to_string()) {
+    if text.ends_with(&expected) {
         Ok(())
     } else {
         Err(format!("unexpected answer: {text}").into())
@@ -234,6 +241,7 @@ fn connect(proxy: &Proxy) -> Result<TcpStream> {
     let stream = TcpStream::connect(proxy.address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
     Ok(stream)
 }
 

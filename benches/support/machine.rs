@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 /// The date, processor, number of cores and kernel.
 pub(crate) fn description() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    // Of the machine, not of this process, which may be bound to some of them.
+    let cores = file("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count();
     let kernel = file("/proc/sys/kernel/osrelease");
     let date = Timestamp::now().strftime("%Y-%m-%d");
     format!("{date}, {cores} × {}, Linux {}", processor(), kernel.trim())
