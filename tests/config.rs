@@ -203,7 +203,7 @@ fn explain_names_the_rule_its_place_and_what_is_missing() {
         SITE,
         &["explain", "POST", "/polls/1", "--user", "ada", "--groups", "Readers,Editors"],
     );
-    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(code, Some(1), "{stderr}");
     assert!(stdout.contains("outcome     deny: 403"), "{stdout}");
     assert!(stdout.contains("\"POST /polls/\"   vestibule.toml:8"), "{stdout}");
     assert!(stdout.contains("miss   networks"), "{stdout}");

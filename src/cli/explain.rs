@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Fail
     } else {
         print(&explanation.render());
     }
-    Ok(())
+    if explanation.is_allowed() { Ok(()) } else { Err(Failure::Answered) }
 }
 
 impl Arguments {

@@ -50,6 +50,11 @@ struct Loser {
 }
 
 impl Explanation {
+    /// Whether the request would reach the application, or a page of the gateway's own.
+    pub(super) fn is_allowed(&self) -> bool {
+        self.verdict.word == "allow"
+    }
+
     pub(super) fn of(
         configuration: &Configuration,
         question: &Question,

@@ -68,7 +68,10 @@ enum Failure {
     /// The configuration is wrong: exit code 78, as in `sysexits.h`.
     #[error("{0}")]
     Configuration(config::Problems),
-    /// The same, and everything about it was printed already.
+    /// The answer is no, and it was printed already: exit code 1.
+    #[error("the answer is no")]
+    Answered,
+    /// The configuration is wrong, and everything about it was printed already: exit code 78.
     #[error("the configuration is wrong")]
     Reported,
 }
@@ -93,7 +96,7 @@ pub fn run() -> ExitCode {
         Err(failure) => {
             complain(&failure);
             match failure {
-                Failure::No(_) => ExitCode::from(1),
+                Failure::No(_) | Failure::Answered => ExitCode::from(1),
                 Failure::Usage(_) => ExitCode::from(2),
                 Failure::Configuration(_) | Failure::Reported => ExitCode::from(78),
             }
@@ -105,7 +108,7 @@ pub fn run() -> ExitCode {
 fn complain(failure: &Failure) {
     match failure {
         Failure::Configuration(problems) => eprintln!("{}", problems.render(has_colour())),
-        Failure::Reported => {}
+        Failure::Reported | Failure::Answered => {}
         Failure::No(message) | Failure::Usage(message) => eprintln!("error: {message}"),
     }
 }

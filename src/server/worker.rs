@@ -207,8 +207,7 @@ fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.header_read_timeout(None)
         .max_buf_size(limits.max_header_size.max(8192))
-        .max_header_size(limits.max_header_size)
-        .pipeline_flush(true);
+        .max_header_size(limits.max_header_size);
     if limits.max_headers != DEFAULT_MAX_HEADERS {
         http.max_headers(limits.max_headers);
     }

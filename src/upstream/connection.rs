@@ -29,6 +29,10 @@ pub(super) struct Connection {
 /// The half of hyper's client that reads and writes.
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
 
+/// How much of an answer is read at once. More would be no faster, and each piece is memory until
+/// the browser has taken it.
+const READ_AT_ONCE: usize = 128 * 1024;
+
 /// How an exchange failed.
 pub(super) enum Lost {
     /// The connection was dead already; the request is as it was.
@@ -141,6 +145,7 @@ where
     let (sender, connection) = Builder::new()
         // Old applications and CGI scripts were written by people who typed `Content-Type`.
         .title_case_headers(true)
+        .max_buf_size(READ_AT_ONCE)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;

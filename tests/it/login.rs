@@ -1,6 +1,6 @@
 //! Logging in and out: one wording for every failure, forms that only our own pages can send, guessing that gets slower.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::{
     answer::Answer,
@@ -64,31 +64,24 @@ async fn unknown_user_costs_as_much_as_a_known_one() {
     let changed = gate
         .try_run(&["user", "set-password", "bob", "--password-stdin"], &format!("{PASSWORD}\n"));
     assert!(changed.status.success(), "{changed:?}");
-    let mut medians = Vec::new();
-    for name in ["bob", "nobody", "ivy"] {
-        let changed = name == "ivy"
-            && gate
-                .try_run(
-                    &["user", "set-password", "ivy", "--password-stdin"],
-                    &format!("{PASSWORD}\n"),
-                )
-                .status
-                .success();
-        assert!(changed || name != "ivy");
-        let mut times = Vec::new();
-        for _ in 0..7 {
+    let changed = gate
+        .try_run(&["user", "set-password", "ivy", "--password-stdin"], &format!("{PASSWORD}\n"));
+    assert!(changed.status.success(), "{changed:?}");
+    // In turn, and the quickest of each: what else the machine does only ever makes them slower.
+    let mut quickest = [("bob", Duration::MAX), ("nobody", Duration::MAX), ("ivy", Duration::MAX)];
+    for _ in 0..7 {
+        for (name, least) in &mut quickest {
+            let mut visitor = gate.visitor();
             let start = Instant::now();
-            gate.visitor().tries_to_log_in(name, "wrong-password-1", "/").await;
-            times.push(start.elapsed());
+            visitor.tries_to_log_in(name, "wrong-password-1", "/").await;
+            *least = start.elapsed().min(*least);
         }
-        times.sort();
-        medians.push((name, times[3]));
     }
-    let (slowest, quickest) = (
-        medians.iter().map(|row| row.1).max().unwrap(),
-        medians.iter().map(|row| row.1).min().unwrap(),
+    let (slowest, fastest) = (
+        quickest.iter().map(|row| row.1).max().unwrap(),
+        quickest.iter().map(|row| row.1).min().unwrap(),
     );
-    assert!(slowest < quickest * 3, "the time of an answer tells who exists: {medians:?}");
+    assert!(slowest < fastest * 2, "the time of an answer tells who exists: {quickest:?}");
 }
 
 #[tokio::test]

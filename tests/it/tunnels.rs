@@ -3,7 +3,6 @@
 use crate::support::{
     config::TOWN,
     gate::{Gate, Shared},
-    people::PASSWORD,
     script::{Script, Step},
 };
 
@@ -114,40 +113,4 @@ async fn end_of_one_side_ends_the_other() {
     wire.send(upgrade("/public/brief", "")).await;
     assert_eq!(wire.answer().await.status, 101);
     assert_eq!(wire.rest().await, b"bye");
-}
-
-#[tokio::test]
-async fn logout_ends_the_tunnels_and_streams_of_its_session() {
-    let gate = GATE.gate().await;
-    opens(&gate, "/private/live");
-    gate.upstream.on(
-        "/private/events",
-        Script::new([
-            Step::Send(
-                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n".to_vec(),
-            ),
-            Step::Stall,
-        ]),
-    );
-    let mut one = gate.visitor();
-    one.logs_in("carl", PASSWORD).await;
-    let other = gate.sign_in("carl").await;
-    let (mut tunnel, mut events, mut others) =
-        (gate.connect().await, gate.connect().await, gate.connect().await);
-    tunnel.send(upgrade("/private/live", &one.cookie_line())).await;
-    assert_eq!(tunnel.answer().await.status, 101);
-    events
-        .send(format!(
-            "GET /private/events HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
-            one.cookie_line()
-        ))
-        .await;
-    events.head().await;
-    others.send(upgrade("/private/live", &other.cookie_line())).await;
-    assert_eq!(others.answer().await.status, 101);
-    one.logs_out().await;
-    tunnel.is_closed().await;
-    drop(events.rest().await);
-    others.send("still here").await;
-    assert_eq!(others.bytes(10).await, b"STILL HERE");
 }
