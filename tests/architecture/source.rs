@@ -121,14 +121,14 @@ pub(super) fn paths(tokens: &[String], module: &[String]) -> Vec<String> {
     let mut paths = Vec::new();
     let mut index = 0;
     while index < tokens.len() {
-        let is_name = is_name(&tokens[index]);
+        let starts = is_name(&tokens[index]);
         let [before, sign] = [2, 1].map(|n| index.checked_sub(n).map_or("", |i| &tokens[i]));
         // A sign before the name makes it a part of something else, unless it opens the path.
         let opens = sign == "::" && !is_name(before) && before != ">";
         let goes_on = [".", "::"].contains(&sign) && !opens;
         let in_use = sign == "use" || opens && before == "use";
         let is_path = in_use || tokens.get(index + 1).is_some_and(|next| next == "::");
-        if is_name && !goes_on && is_path {
+        if starts && !goes_on && is_path {
             index = tree(tokens, index, &[], &mut paths).max(index + 1);
         } else {
             index += 1;
