@@ -39,7 +39,7 @@ const LEAVE: [(&str, &str, &str); 2] = [
 ];
 
 /// Where a crate, or a part of one, may be used: a layer, or a file with its path.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 18] = [
     ("sqlx", &["accounts"]),
     ("argon2", &["accounts"]),
     ("rustix::process", &["accounts", "cli/demo.rs"]),
@@ -57,6 +57,7 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("rpassword", &["cli"]),
     ("prometheus_client", &["telemetry"]),
     ("sd_notify", &["server"]),
+    ("listenfd", &["server"]),
 ];
 
 /// What `domain` may not touch: it does no I/O, reads no clock and knows no HTTP.

@@ -1,3 +1,32 @@
 //! Users, groups and permissions in a database.
+//!
+//! [`Directory`] is the whole of it for the gateway: what is known of a user now, whether
+//! credentials are right, and the [`Command`]s of operators. A change made here is seen by the
+//! next request; one made by another process within a second; one made by nobody knows whom
+//! within `users.refresh`.
+//!
+//! Not here: sessions, which refer to users by number, and the pages on which users log in.
+
+mod answer;
+mod cache;
+mod command;
+mod database;
+mod directory;
+mod error;
+mod execute;
+mod fields;
+mod hashing;
+mod load;
+mod password;
 pub mod settings;
+mod shared;
+
+pub use answer::{Complaint, ErrorKind, answer};
+pub use cache::Known;
+pub use command::{
+    Change, Command, GroupDetails, GroupRecord, Holder, NewUser, PermissionRecord, Reply, Secret,
+    UserDetails, UserRecord,
+};
+pub use directory::Directory;
+pub use error::{AccountsError, CommandError};
 pub use settings::Settings;

@@ -1,13 +1,20 @@
 //! The command line: one file per command, and the only place that prints.
 
+mod account_lookup;
 mod check;
 mod demo;
 mod explain;
+mod explanation;
 mod group;
+mod output;
+mod page;
+mod password;
 mod permission;
 mod reload;
+mod remote;
 mod serve;
 mod user;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Configuration};
+use crate::domain::Timestamp;
 
 /// Vestibule, a reverse-proxy authentication gateway.
 #[derive(Debug, Parser)]
@@ -60,6 +68,9 @@ enum Failure {
     /// The configuration is wrong: exit code 78, as in `sysexits.h`.
     #[error("{0}")]
     Configuration(config::Problems),
+    /// The same, and everything about it was printed already.
+    #[error("the configuration is wrong")]
+    Reported,
 }
 
 /// Runs the command that the process was started with.
@@ -84,7 +95,7 @@ pub fn run() -> ExitCode {
             match failure {
                 Failure::No(_) => ExitCode::from(1),
                 Failure::Usage(_) => ExitCode::from(2),
-                Failure::Configuration(_) => ExitCode::from(78),
+                Failure::Configuration(_) | Failure::Reported => ExitCode::from(78),
             }
         }
     }
@@ -93,12 +104,30 @@ pub fn run() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "the command line is where errors are shown")]
 fn complain(failure: &Failure) {
     match failure {
-        Failure::Configuration(problems) => eprintln!("{problems}"),
+        Failure::Configuration(problems) => eprintln!("{}", problems.render(has_colour())),
+        Failure::Reported => {}
         Failure::No(message) | Failure::Usage(message) => eprintln!("error: {message}"),
     }
+}
+
+/// Shows what is valid in the configuration and still worth a word.
+#[expect(clippy::print_stderr, reason = "the command line is where warnings are shown")]
+fn warn(warnings: &config::Problems) {
+    eprintln!("{}", warnings.render(has_colour()));
+}
+
+/// Whether what goes to standard error may be coloured (<https://no-color.org>).
+fn has_colour() -> bool {
+    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::IsTerminal::is_terminal(&std::io::stderr()) && !is_refused
 }
 
 /// Reads the configuration that a command works with.
 fn load(file: Option<&Path>) -> Result<Configuration, Failure> {
     config::load(file).map_err(Failure::Configuration)
+}
+
+/// The present moment, for what a command writes.
+fn now() -> Timestamp {
+    crate::server::wall_clock()
 }

@@ -2,11 +2,175 @@
 
 use std::path::Path;
 
-use super::Failure;
+use clap::Subcommand;
+
+use super::{Failure, output, password, remote};
+use crate::accounts::{Change, Command, NewUser, Reply, UserDetails, UserRecord};
+use crate::domain::user::normalize_username;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Verb,
+}
 
-pub(super) fn run(_arguments: Arguments, _file: Option<&Path>) -> Result<(), Failure> {
-    Err(Failure::No("not written yet".to_owned()))
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Create a user
+    Create(Create),
+    /// List all users
+    List {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a user
+    Show {
+        name: String,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change fields of a user
+    Set {
+        name: String,
+        /// Keys: username, first_name, last_name, email, is_active, is_staff, is_superuser
+        /// (true or false), profile.FIELD (an empty value removes it)
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        changes: Vec<Change>,
+    },
+    /// Give a user another password, and so end the user's sessions
+    SetPassword {
+        name: String,
+        /// Read the password from standard input, one line, instead of asking on the terminal
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Delete a user
+    Delete { name: String },
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// To log in with: letters, digits and @.+-_
+    name: String,
+    #[arg(long, default_value = "")]
+    email: String,
+    #[arg(long, value_name = "NAME", default_value = "")]
+    first_name: String,
+    #[arg(long, value_name = "NAME", default_value = "")]
+    last_name: String,
+    /// The user may enter the gateway's own administration
+    #[arg(long)]
+    staff: bool,
+    /// The user has every permission
+    #[arg(long)]
+    superuser: bool,
+    /// A group to be a member of; may be given several times
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// A permission to have, app.codename; may be given several times
+    #[arg(long = "permission", value_name = "P")]
+    permissions: Vec<String>,
+    /// Read the password from standard input, one line, instead of asking on the terminal
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failure> {
+    let (command, json) = match arguments.command {
+        Verb::Create(create) => (Command::UserCreate(new_user(create)?), false),
+        Verb::List { json } => (Command::UserList {}, json),
+        Verb::Show { name, json } => (Command::UserShow { username: name }, json),
+        Verb::Set { name, changes } => (Command::UserSet { username: name, changes }, false),
+        Verb::SetPassword { name, password_stdin } => {
+            let password = password::read(password_stdin)?;
+            (Command::UserSetPassword { username: name, password }, false)
+        }
+        Verb::Delete { name } => (Command::UserDelete { username: name }, false),
+    };
+    show(remote::execute(file, command)?, json)
+}
+
+fn new_user(create: Create) -> Result<NewUser, Failure> {
+    // Before the password is asked for: who mistyped the name need not type that too.
+    normalize_username(&create.name).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(NewUser {
+        password: password::read(create.password_stdin)?,
+        username: create.name,
+        first_name: create.first_name,
+        last_name: create.last_name,
+        email: create.email,
+        is_staff: create.staff,
+        is_superuser: create.superuser,
+        groups: create.groups,
+        permissions: create.permissions,
+    })
+}
+
+/// Prints the reply to any account command.
+pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
+    match reply {
+        Reply::Done(what) => output::say(&what),
+        Reply::Users(users) if json => output::json(&users),
+        Reply::User(user) if json => output::json(&user),
+        Reply::Groups(groups) if json => output::json(&groups),
+        Reply::Group(group) if json => output::json(&group),
+        Reply::Permissions(permissions) if json => output::json(&permissions),
+        Reply::Users(users) => output::table(
+            ["USER", "NAME", "STATUS", "E-MAIL", "LAST LOGIN", "GROUPS"],
+            users.into_iter().map(row),
+        ),
+        Reply::User(user) => card(&user),
+        Reply::Groups(groups) => super::group::list(groups),
+        Reply::Group(group) => super::group::card(&group),
+        Reply::Permissions(permissions) => super::permission::list(permissions),
+    }
+}
+
+fn row(user: UserRecord) -> [String; 6] {
+    [
+        user.username.clone(),
+        full_name(&user),
+        status(&user),
+        user.email,
+        user.last_login.unwrap_or_else(|| "never".to_owned()),
+        user.groups.join(", "),
+    ]
+}
+
+/// What is special about a user, if anything.
+fn status(user: &UserRecord) -> String {
+    let words =
+        [(!user.is_active, "inactive"), (user.is_superuser, "superuser"), (user.is_staff, "staff")];
+    let special: Vec<&str> =
+        words.into_iter().filter_map(|(applies, word)| applies.then_some(word)).collect();
+    special.join(", ")
+}
+
+fn card(details: &UserDetails) -> Result<(), Failure> {
+    let UserDetails { user, permissions, group_permissions, profile } = details;
+    let flag = |flag: bool| if flag { "yes" } else { "no" }.to_owned();
+    let mut lines = vec![
+        ("username", user.username.clone()),
+        ("id", user.id.to_string()),
+        ("name", full_name(user)),
+        ("e-mail", user.email.clone()),
+        ("active", flag(user.is_active)),
+        ("staff", flag(user.is_staff)),
+        ("superuser", flag(user.is_superuser)),
+        ("joined", user.date_joined.clone()),
+        ("last login", user.last_login.clone().unwrap_or_else(|| "never".to_owned())),
+        ("groups", user.groups.join(", ")),
+    ];
+    lines.extend(permissions.iter().map(|permission| ("permission", permission.clone())));
+    lines.extend(group_permissions.iter().map(|(permission, groups)| {
+        ("permission", format!("{permission} (from {})", groups.join(", ")))
+    }));
+    lines.extend(profile.iter().map(|(field, value)| ("profile", format!("{field} = {value}"))));
+    output::card(&lines)
+}
+
+fn full_name(user: &UserRecord) -> String {
+    format!("{} {}", user.first_name, user.last_name).trim().to_owned()
 }

@@ -34,6 +34,11 @@ impl<R> Permitted<R> {
         self.route
     }
 
+    /// The request, to write headers into: what was judged is the path, and that is kept apart.
+    pub fn request_mut(&mut self) -> &mut R {
+        &mut self.request
+    }
+
     /// The request and the path on which it was judged, to be sent.
     pub fn into_parts(self) -> (R, RequestPath) {
         (self.request, self.path)

@@ -49,6 +49,15 @@ impl Identity {
         Ok(Self { user, session })
     }
 
+    /// Assumes that `user` had just logged in: for questions about rules, never for a request.
+    ///
+    /// `check` and `explain` ask what would happen. No session stands behind the answer, so the
+    /// value is evidence of nothing; only the layers `cli` and `config` may call this.
+    pub fn assumed(user: Arc<User>, now: Timestamp) -> Self {
+        let session = Session::assumed(&user, now);
+        Self { user, session }
+    }
+
     /// The user, as of the moment of confirmation.
     pub fn user(&self) -> &Arc<User> {
         &self.user

@@ -15,6 +15,9 @@
 //! | [`Session`] | a login happened | [`Session::begin`] |
 //! | [`Identity`] | session live, user active, password unchanged since | [`Identity::confirm`] |
 //! | [`Permitted`] | this request, on this path, was allowed by this rule to this visitor | [`authorize()`] |
+//!
+//! [`Identity::assumed`] stands beside them: it answers questions about rules on the command line,
+//! and nothing that handles a request may call it.
 
 pub mod authorize;
 pub mod identity;

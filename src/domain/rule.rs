@@ -221,6 +221,11 @@ impl Pattern {
         &self.methods
     }
 
+    /// The segments of the prefix, in lower case.
+    pub fn segments(&self) -> &[String] {
+        &self.segments
+    }
+
     /// Whether every path below `other` is also below this prefix.
     pub fn covers(&self, other: &Self) -> bool {
         other.segments.starts_with(&self.segments)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::password::PasswordMark;
-use super::{Timestamp, UserId, Verified};
+use super::{Timestamp, User, UserId, Verified};
 
 /// The secret that a browser's cookie carries: 32 characters of `a-z0-9`, about 165 random bits.
 ///
@@ -115,6 +115,12 @@ impl Session {
             last_seen: now,
             expires: now.after(lifetime.age),
         }
+    }
+
+    /// The session that [`Identity::assumed`](super::Identity::assumed) needs; it is in no store.
+    pub(super) fn assumed(user: &User, now: Timestamp) -> Self {
+        let (user, password) = (user.id, user.password.mark());
+        Self { user, password, started: now, last_seen: now, expires: now }
     }
 
     /// Whether the session is good at `now`: not expired, not idle for too long, not too old.

@@ -1,3 +1,334 @@
-//! The life of one request.
+//! The life of one request, in order: `Worker::pass`.
+//!
+//! Here belongs the order of the steps and what joins them. Each step is a file of its own: what
+//! the head says, who is asking, what the application is told, the exchange with its log line.
+//! What is decided, and how, stands in [`domain`](crate::domain).
+
+mod exchange;
+mod head;
+mod own_pages;
+mod policy;
 pub mod settings;
+mod told;
+mod tunnel;
+mod visitor;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Cache};
+use http::header::{REFERER, SET_COOKIE};
+use http::{HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+
+pub use exchange::AnswerBody;
+pub use head::Peer;
+pub use policy::Policy;
 pub use settings::Settings;
+
+use crate::accounts::Directory;
+use crate::domain::{Decision, Permitted, Timestamp, Visitor, authorize};
+use crate::pages::{Asked, Audience};
+use crate::sessions::Sessions;
+use crate::telemetry::{AccessLines, Counters};
+use crate::upstream::{self, ForwardError, Forwarded, Pool};
+use crate::web::body::{BodyError, RequestBody};
+use crate::web::forwarding;
+use crate::web::refusal::Refusal;
+use crate::web::watch::{Ticks, Watch};
+
+use exchange::{Exchange, Kind};
+use head::{Head, Origin};
+use settings::Route;
+use visitor::Caller;
+
+/// What all workers share.
+pub struct Gateway {
+    /// What a reload swaps: sites, rules, upstreams, pages.
+    pub policy: Arc<ArcSwap<Policy>>,
+    /// Who is logged in.
+    pub sessions: Arc<Sessions>,
+    /// Who exists.
+    pub directory: Arc<Directory>,
+    /// Where everything slow runs: pages, passwords, the database.
+    pub control: tokio::runtime::Handle,
+    /// Reads the time of day.
+    pub wall_clock: fn() -> Timestamp,
+}
+
+/// One worker's share of the gateway; it never leaves its thread.
+pub struct Worker {
+    gateway: Arc<Gateway>,
+    policy: RefCell<CurrentPolicy>,
+    pool: Pool,
+    told: RefCell<told::Cache>,
+    counters: Arc<Counters>,
+    lines: AccessLines,
+    clock: Ticks,
+    idle_timeout: Duration,
+    open_tunnels: Cell<usize>,
+}
+
+/// A worker's own handle on the policy: a request takes it without touching a count that other
+/// workers write to as well.
+struct CurrentPolicy {
+    latest: Cache<Arc<ArcSwap<Policy>>, Arc<Policy>>,
+    kept: Rc<Arc<Policy>>,
+}
+
+impl Worker {
+    /// The share of a worker whose clock, counters and log lines these are.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        clock: Ticks,
+        counters: Arc<Counters>,
+        lines: AccessLines,
+        idle_timeout: Duration,
+    ) -> Self {
+        let mut latest = Cache::new(Arc::clone(&gateway.policy));
+        let kept = Rc::new(Arc::clone(latest.load()));
+        Self {
+            gateway,
+            policy: RefCell::new(CurrentPolicy { latest, kept }),
+            pool: Pool::new(clock.clone()),
+            told: RefCell::default(),
+            counters,
+            lines,
+            clock,
+            idle_timeout,
+            open_tunnels: Cell::new(0),
+        }
+    }
+
+    /// The clock that this worker's connections are watched by.
+    pub fn clock(&self) -> &Ticks {
+        &self.clock
+    }
+
+    /// How many changed protocols are still spoken through this worker.
+    pub fn open_tunnels(&self) -> usize {
+        self.open_tunnels.get()
+    }
+
+    /// The policy as of now; a request keeps the one that it began with.
+    fn policy(&self) -> Rc<Arc<Policy>> {
+        let mut policy = self.policy.borrow_mut();
+        let CurrentPolicy { latest, kept } = &mut *policy;
+        if !Arc::ptr_eq(latest.load(), kept) {
+            *kept = Rc::new(Arc::clone(latest.load()));
+        }
+        Rc::clone(kept)
+    }
+
+    /// Drops what nobody needs any more and hands over log lines; called now and then.
+    pub fn sweep(&self) {
+        self.pool.sweep();
+        self.lines.flush();
+    }
+
+    /// Answers one request, whatever it is.
+    pub async fn answer(
+        self: Rc<Self>,
+        peer: Rc<Peer>,
+        watch: Arc<Watch>,
+        request: Request<Incoming>,
+    ) -> Response<AnswerBody> {
+        watch.work();
+        let policy = self.policy();
+        let (method, audience) = (request.method().clone(), Audience::of(request.headers()));
+        let mut exchange = Exchange::begin(&self, &watch, &peer, &request);
+        let response = match self.pass(&policy, &peer, &watch, request, &mut exchange).await {
+            Ok(response) => response,
+            Err(stop) => {
+                exchange.refuse(&stop.refusal);
+                let asked = stop.asked(&method, audience);
+                policy.pages.refuse(&stop.refusal, &asked).map(Kind::Own)
+            }
+        };
+        exchange.answer(response)
+    }
+
+    /// The life of a request that nothing stops: every `?` is a refusal.
+    async fn pass(
+        self: &Rc<Self>,
+        policy: &Arc<Policy>,
+        peer: &Peer,
+        watch: &Arc<Watch>,
+        mut request: Request<Incoming>,
+        exchange: &mut Exchange,
+    ) -> Result<Response<Kind>, Stop> {
+        // The path is read once; this value is what is judged and what is sent.
+        let Head { path, origin } = Head::read(&request, peer, policy)?;
+        exchange.expect_upgrade(&mut request);
+        let request = request.map(|body| RequestBody::new(body, &policy.stripped, watch));
+
+        // Who is asking.
+        let caller =
+            visitor::identify(&self.gateway, policy, request.headers(), origin.is_secure).await?;
+        exchange.identify(&caller.visitor);
+
+        // The gateway's own pages.
+        if let Some(page) = path.below(policy.pages.prefix()) {
+            let page = page.to_owned();
+            let answering =
+                own_pages::answer(&self.gateway, policy, page, path, origin, caller, request);
+            let response = answering.await?;
+            exchange.own_page();
+            return Ok(response);
+        }
+
+        // Which rule, and whether it lets this visitor pass.
+        let referer = request.headers().get(REFERER).cloned();
+        let site = policy.site(origin.host.name())?;
+        let method = request.method().clone();
+        let circumstances = origin.circumstances(&method);
+        let permitted = match authorize(&site.rules, &caller.visitor, path, &circumstances, request)
+        {
+            Decision::Allow(permitted) => permitted,
+            Decision::LogIn(refused) => {
+                return Err(Stop {
+                    login_url: Some(site.routes[refused.route.0].login_url.clone()),
+                    target: refused.path.into_target(),
+                    host: origin.host.as_sent().to_owned(),
+                    referer,
+                    ..Stop::from(Refusal::LogIn)
+                });
+            }
+            Decision::Deny(refused) => {
+                return Err(Stop {
+                    visitor: caller.visitor,
+                    target: refused.path.into_target(),
+                    host: origin.host.as_sent().to_owned(),
+                    ..Stop::from(Refusal::Denied)
+                });
+            }
+            Decision::OddPath(oddity) => return Err(Refusal::OddPath(oddity).into()),
+            Decision::Ambiguous => return Err(Refusal::AmbiguousPath.into()),
+            Decision::Broken(test) => return Err(Refusal::Broken(test.to_string()).into()),
+        };
+
+        // What the application is told, and what it says.
+        let route = &site.routes[permitted.route().0];
+        exchange.allow(&route.rule);
+        let permitted = self.tell(policy, route, origin, &caller, permitted)?;
+        let mut response = self.forward(policy, route, permitted, watch).await?;
+        if let Some(cookie) = caller.renewed_cookie {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
+    /// Writes into the request's head what the application is to know, after removing what only
+    /// the gateway may say.
+    fn tell(
+        &self,
+        policy: &Policy,
+        route: &Route,
+        origin: Origin,
+        caller: &Caller,
+        mut permitted: Permitted<Request<RequestBody>>,
+    ) -> Result<Permitted<Request<RequestBody>>, Refusal> {
+        let request = permitted.request_mut();
+        request.body_mut().limit(route.max_body_size).map_err(|_| Refusal::BodyTooLarge)?;
+        let length_is_unknown = request.body().length_is_unknown();
+        let upgrade = forwarding::upgrade_of(request.headers());
+
+        let headers = request.headers_mut();
+        forwarding::clean_request(headers, &policy.stripped, length_is_unknown);
+        policy.cookies.hide(headers);
+        origin.into_forwarded().set(headers);
+        if let Some(protocol) = upgrade {
+            forwarding::set_upgrade(headers, protocol);
+        }
+        let told = self.told.borrow_mut().headers(&route.identity, caller)?;
+        for (name, value) in told.iter() {
+            headers.insert(name.clone(), value.clone());
+        }
+        Ok(permitted)
+    }
+
+    /// Sends the request through the single door, and cleans what comes back.
+    async fn forward(
+        &self,
+        policy: &Policy,
+        route: &Route,
+        permitted: Permitted<Request<RequestBody>>,
+        watch: &Arc<Watch>,
+    ) -> Result<Response<Kind>, Refusal> {
+        let application = &policy.applications[route.application];
+        match upstream::forward(&self.pool, application, permitted, watch).await {
+            Ok(Forwarded::Answered(mut response)) => {
+                forwarding::clean_answer(response.headers_mut());
+                policy.cookies.rename(response.headers_mut());
+                let patience = application.settings.read_timeout;
+                Ok(response.map(|answer| Kind::Proxied { answer, patience }))
+            }
+            Ok(Forwarded::Switched(mut response, tunnel)) => {
+                let protocol = forwarding::upgrade_of(response.headers());
+                forwarding::clean_answer(response.headers_mut());
+                policy.cookies.rename(response.headers_mut());
+                if let Some(protocol) = protocol {
+                    forwarding::set_upgrade(response.headers_mut(), protocol);
+                }
+                Ok(response.map(|()| Kind::Switched(tunnel)))
+            }
+            Err(error) => Err(refusal_for(error, &application.settings.name)),
+        }
+    }
+}
+
+/// The refusal that a failed exchange with the application `name` comes to.
+fn refusal_for(error: ForwardError, name: &str) -> Refusal {
+    match error {
+        ForwardError::Body(BodyError::TooLarge) => Refusal::BodyTooLarge,
+        ForwardError::Body(BodyError::Incomplete(_)) => {
+            Refusal::MalformedRequest("the body ended early")
+        }
+        ForwardError::ConnectTimeout(_) => Refusal::GatewayTimeout("`connect_timeout` passed"),
+        ForwardError::AnswerTimeout => Refusal::GatewayTimeout("`response_timeout` passed"),
+        ForwardError::Unreachable { .. } | ForwardError::Garbled(_) => {
+            Refusal::BadGateway(format!("`{name}`: {error}"))
+        }
+    }
+}
+
+/// A request that is stopped: why, and what of it the answer depends on.
+struct Stop {
+    refusal: Refusal,
+    visitor: Visitor,
+    host: String,
+    target: String,
+    referer: Option<HeaderValue>,
+    login_url: Option<String>,
+}
+
+impl From<Refusal> for Stop {
+    /// A refusal that says the same to everybody.
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            visitor: Visitor::Anonymous,
+            host: String::new(),
+            target: String::new(),
+            referer: None,
+            login_url: None,
+        }
+    }
+}
+
+impl Stop {
+    /// The request as the pages see it.
+    fn asked<'a>(&'a self, method: &'a Method, audience: Audience) -> Asked<'a> {
+        Asked {
+            method,
+            audience,
+            referer: self.referer.as_ref(),
+            target: &self.target,
+            host: &self.host,
+            login_url: self.login_url.as_deref(),
+            visitor: &self.visitor,
+        }
+    }
+}

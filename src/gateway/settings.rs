@@ -24,7 +24,7 @@ pub struct Settings {
 }
 
 /// The hosts that a site answers for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// One host, in lower case, without a port or a dot at the end.
     Exact(String),

@@ -1,3 +1,256 @@
-//! The pages that the gateway answers itself.
+//! The pages that the gateway answers itself: login, logout, profile, setup, and refusals.
+//!
+//! Here belongs what a person sees of Vestibule: forms, their protection, templates. Who may see
+//! an application's page is decided elsewhere; these pages are shown to everybody and say for
+//! themselves when they need a login.
+
+mod answer;
+mod csrf;
+mod form;
+mod login;
+mod logout;
+mod next;
+mod profile;
+mod refusal;
 pub mod settings;
+mod setup;
+mod templates;
+mod throttle;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response};
+use minijinja::{Value, context};
+
+use crate::accounts::Directory;
+use crate::domain::{SessionId, SessionKey, Timestamp, Visitor};
+use crate::sessions::{self, Sessions};
+use crate::web::refusal::Refusal;
+use crate::web::scope::{PermsScope, UserScope};
+
+use csrf::Csrf;
+use refusal::Notice;
+use templates::Templates;
+use throttle::Throttle;
+
+pub use refusal::{Asked, Audience};
 pub use settings::{Lockout, Settings};
+pub use templates::TemplateError;
+
+/// The gateway's own pages as one configuration makes them.
+pub struct Pages {
+    settings: Settings,
+    sessions: sessions::Settings,
+    state: Arc<State>,
+    templates: Templates,
+    stylesheet: String,
+    policy: HeaderValue,
+}
+
+/// What the pages keep over a reload of the configuration.
+pub struct State {
+    directory: Arc<Directory>,
+    sessions: Arc<Sessions>,
+    csrf: Csrf,
+    throttle: Throttle,
+    setup: setup::Offer,
+}
+
+impl State {
+    /// The state at the start of the gateway; `csrf_key` is random.
+    pub fn new(directory: Arc<Directory>, sessions: Arc<Sessions>, csrf_key: [u8; 32]) -> Self {
+        let (csrf, throttle) = (Csrf::new(csrf_key), Throttle::default());
+        Self { directory, sessions, csrf, throttle, setup: setup::Offer::default() }
+    }
+
+    /// Forgets failed logins that no longer count, to free memory; nothing depends on it.
+    pub fn sweep(&self, now: Timestamp) {
+        self.throttle.sweep(now);
+    }
+}
+
+/// A request to one of the gateway's own pages, with its body.
+#[derive(Debug)]
+pub struct PageRequest {
+    /// The method.
+    pub method: Method,
+    /// What stands below the prefix, in lower case, such as `login/`.
+    pub page: String,
+    /// Path and query as they were sent.
+    pub target: String,
+    /// The host as it was sent.
+    pub host: String,
+    /// Whether the visitor came by TLS.
+    pub is_secure: bool,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, no longer than [`Pages::MAX_FORM`].
+    pub body: Bytes,
+    /// The visitor's address.
+    pub address: IpAddr,
+    /// Who is asking.
+    pub visitor: Visitor,
+    /// The session's id if the visitor is signed in, or else the one that the browser sent.
+    pub session_id: Option<SessionId>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// An answer, or what stands in the way of one.
+type Answer = Result<Response<Bytes>, Notice>;
+
+/// One of the pages below the prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page<'p> {
+    Home,
+    Login,
+    Logout,
+    Profile,
+    Setup(&'p str),
+    Stylesheet,
+    /// The address of another page without the slash at its end.
+    Unfinished,
+}
+
+impl<'p> Page<'p> {
+    fn find(name: &'p str) -> Option<Self> {
+        Some(match name {
+            "" => Self::Home,
+            "login/" => Self::Login,
+            "logout/" => Self::Logout,
+            "profile/" => Self::Profile,
+            "static/style.css" => Self::Stylesheet,
+            "login" | "logout" | "profile" => Self::Unfinished,
+            _ => {
+                let token = name.strip_prefix("setup/")?;
+                Self::Setup(token.strip_suffix('/')?)
+            }
+        })
+    }
+
+    /// The methods that the page takes, for `Allow`.
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Login | Self::Logout | Self::Setup(_) => "GET, HEAD, POST",
+            Self::Home | Self::Profile | Self::Stylesheet | Self::Unfinished => "GET, HEAD",
+        }
+    }
+}
+
+impl Pages {
+    /// The largest body that a form may have.
+    pub const MAX_FORM: usize = 64 * 1024;
+
+    /// Compiles the templates; one that is wrong is an error that names its file and line.
+    pub fn new(
+        settings: Settings,
+        sessions: sessions::Settings,
+        state: Arc<State>,
+    ) -> Result<Self, TemplateError> {
+        let templates = Templates::load(settings.templates.as_deref())?;
+        let (_, version) = templates.stylesheet();
+        let stylesheet = format!("{}static/style.css?v={version}", settings.prefix);
+        let policy = answer::content_security_policy(&settings);
+        Ok(Self { settings, sessions, state, templates, stylesheet, policy })
+    }
+
+    /// The path below which the pages are.
+    pub fn prefix(&self) -> &str {
+        &self.settings.prefix
+    }
+
+    /// Answers a request to one of the pages. The answer to HEAD has the body of that to GET.
+    ///
+    /// It may take as long as a password's hash: run it on the control runtime.
+    pub async fn answer(&self, request: PageRequest) -> Response<Bytes> {
+        let answer = match Page::find(&request.page) {
+            None => Err(Notice::from(&Refusal::NoSuchPage)),
+            Some(page) if !page.methods().split(", ").any(|one| one == request.method.as_str()) => {
+                Err(Notice { allow: page.methods(), ..Notice::from(&Refusal::Method) })
+            }
+            Some(_) if request.body.len() > Self::MAX_FORM => {
+                Err(Notice::from(&Refusal::BodyTooLarge))
+            }
+            Some(page) => self.open(page, &request).await,
+        };
+        self.dress(answer.unwrap_or_else(|notice| self.notify(&notice, &self.asked(&request))))
+    }
+
+    async fn open(&self, page: Page<'_>, request: &PageRequest) -> Answer {
+        let is_post = request.method == Method::POST;
+        match page {
+            Page::Home => Ok(answer::redirect(&self.url("profile/"))),
+            Page::Login if is_post => self.log_in(request).await,
+            Page::Login => self.login_page(request),
+            Page::Logout if is_post => self.log_out(request),
+            Page::Logout => self.logout_page(request),
+            Page::Profile => self.profile_page(request),
+            Page::Setup(token) => self.set_up(request, token, is_post).await,
+            Page::Stylesheet => Ok(self.stylesheet(request)),
+            Page::Unfinished => {
+                let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
+                Ok(answer::redirect(&self.url(&format!("{}/{query}", request.page))))
+            }
+        }
+    }
+
+    /// The address of a page below the prefix.
+    fn url(&self, page: &str) -> String {
+        format!("{}{page}", self.settings.prefix)
+    }
+
+    /// The request as refusals see it.
+    fn asked<'a>(&'a self, request: &'a PageRequest) -> Asked<'a> {
+        Asked {
+            method: &request.method,
+            audience: Audience::of(&request.headers),
+            referer: request.headers.get(http::header::REFERER),
+            target: &request.target,
+            host: &request.host,
+            login_url: None,
+            visitor: &request.visitor,
+        }
+    }
+
+    /// The names that every template may use.
+    fn scope(&self, visitor: &Visitor, host: &str) -> Value {
+        context! {
+            site => context! { name => answer::host_name(host), domain => host },
+            user => UserScope::of(visitor),
+            perms => PermsScope::of(visitor),
+            messages => Vec::<Value>::new(),
+            stylesheet => &*self.stylesheet,
+            login_url => self.url("login/"),
+            logout_url => self.url("logout/"),
+            profile_url => self.url("profile/"),
+        }
+    }
+}
+
+impl PageRequest {
+    fn query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The key of the visitor's session; none of one that is over.
+    fn session_key(&self) -> Option<SessionKey> {
+        self.visitor.user().and(self.session_id.as_ref()).map(SessionKey::of)
+    }
+
+    /// The `request` of templates.
+    fn scope(&self) -> Value {
+        context! {
+            method => self.method.as_str(),
+            path => self.target.split('?').next(),
+            query => self.query().unwrap_or_default(),
+            host => &*self.host,
+            address => self.address.to_string(),
+            is_secure => self.is_secure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,14 @@
-//! Metrics and logs.
+//! What operators see of a running gateway: counters and log lines.
+//!
+//! Here belong counting, timing and writing down. Everything that a request touches belongs to
+//! its worker alone; a control thread reads, adds up and writes.
+
+mod access_log;
+mod metrics;
 pub mod settings;
+mod stopwatch;
+
+pub use access_log::{AccessLines, AccessLogWriter, Line};
+pub use metrics::{Counters, Exposition, Gauges, Outcome};
 pub use settings::{AccessLog, Settings};
+pub use stopwatch::Stopwatch;

@@ -95,6 +95,11 @@ impl Test for Expression {
             request => scope::request(path, circumstances),
         };
         match self.compiled.eval(names) {
+            // Strictness ends before the value as a whole: `user.is_stuff` alone would be false.
+            Ok(value) if value.is_undefined() => Err(BrokenTest {
+                test: self.source.clone(),
+                why: "it names something that does not exist".to_owned(),
+            }),
             Ok(value) => Ok(value.is_true()),
             Err(error) => {
                 let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
@@ -149,6 +154,7 @@ mod tests {
     fn names_and_attributes_that_do_not_exist_are_errors() {
         for source in [
             "usr.is_staff",
+            "user.is_stuff",
             "not user.is_stuff",
             "request.pth == '/'",
             "user.email.endswth('x')",

@@ -2,8 +2,12 @@
 //!
 //! Here belongs whatever knows HTTP and nothing of a particular page, application or socket.
 
+pub mod body;
 pub mod cookie;
 pub mod expression;
+pub mod form;
+pub mod forwarding;
 pub mod identity_headers;
 pub mod refusal;
 pub mod scope;
+pub mod watch;

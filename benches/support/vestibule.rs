@@ -1,0 +1,177 @@
+//! The gateway itself: its configuration, its users and their sessions.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::Result;
+use super::process::{self, Cores, Running};
+use super::sign_in::Credentials;
+use super::workspace::Workspace;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
+
+/// What one gateway is to be.
+pub(crate) struct Plan<'a> {
+    /// Also the name of its directory.
+    pub(crate) name: &'a str,
+    pub(crate) upstream: SocketAddr,
+    pub(crate) workers: usize,
+    pub(crate) rules: usize,
+    pub(crate) passwords: Passwords,
+    pub(crate) cores: &'a Cores,
+}
+
+/// What a login costs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passwords {
+    /// As little as argon2id can, where sessions are wanted and not logins.
+    Cheap,
+    /// What Vestibule does when nobody says otherwise.
+    Default,
+}
+
+/// A running gateway.
+pub(crate) struct Vestibule {
+    running: Running,
+    address: SocketAddr,
+    configuration: PathBuf,
+}
+
+impl Vestibule {
+    pub(crate) fn start(workspace: &Workspace, plan: &Plan<'_>) -> Result<Vestibule> {
+        let state = workspace.directory(plan.name)?;
+        let text = configuration(plan, &state.join("state"))?;
+        let configuration = workspace.write(&format!("{}/vestibule.toml", plan.name), &text)?;
+        let mut command = process::program(PROGRAM.as_ref(), plan.cores)?;
+        command.arg("serve").arg("--config").arg(&configuration);
+        let mut running = Running::start("Vestibule", command, state.join("output.log"))?;
+        let address = running.wait("to be ready", announced_address)?;
+        Ok(Vestibule { running, address, configuration })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.running.id()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Creates users whom every rule lets in.
+    pub(crate) fn create_users(&self, count: usize) -> Result<Vec<Credentials>> {
+        self.command(&["group", "create", "Readers"], "")?;
+        (0..count)
+            .map(|number| {
+                let name = format!("reader{number:04}");
+                let password = format!("violet-harbour-{number:04}-lantern");
+                let arguments = [
+                    "user",
+                    "create",
+                    &name,
+                    "--password-stdin",
+                    "--group",
+                    "Readers",
+                    "--permission",
+                    PERMISSION,
+                ];
+                self.command(&arguments, &password)?;
+                Ok(Credentials { name, password })
+            })
+            .collect()
+    }
+
+    fn command(&self, arguments: &[&str], input: &str) -> Result<()> {
+        let mut child = Command::new(PROGRAM)
+            .args(arguments)
+            .arg("--config")
+            .arg(&self.configuration)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that needs no input may be gone already.
+            let _ = writeln!(stdin, "{input}");
+        }
+        let output = child.wait_with_output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!(
+            "`vestibule {}` ended with {}: {}",
+            arguments.join(" "),
+            output.status,
+            said.trim()
+        )
+        .into())
+    }
+}
+
+/// A path that the rule with this number judges; the numbers wrap around at the number of rules.
+pub(crate) fn path(number: usize, rules: usize) -> String {
+    format!("{}reports/page.html", prefix(number % rules.max(1)))
+}
+
+const PERMISSION: &str = "bench.read";
+
+fn prefix(rule: usize) -> String {
+    format!("/area-{rule:05}/")
+}
+
+fn configuration(plan: &Plan<'_>, state: &std::path::Path) -> Result<String> {
+    let passwords = match plan.passwords {
+        Passwords::Cheap => "[passwords]\nmemory = \"8KiB\"\niterations = 1\n",
+        Passwords::Default => "",
+    };
+    let mut text = format!(
+        r#"upstream = "http://{upstream}"
+
+[server]
+listen = "127.0.0.1:0"
+workers = {workers}
+max_body_size = "4GiB"
+state_directory = {state:?}
+
+[admin]
+listen = "127.0.0.1:0"
+
+[log]
+access = "off"
+
+[lockout]
+enabled = false
+
+{passwords}
+[permissions]
+"{PERMISSION}" = "Can read"
+
+[paths]
+"/" = {{ login_required = true }}
+"#,
+        upstream = plan.upstream,
+        workers = plan.workers,
+    );
+    for rule in 1..plan.rules {
+        let condition = match rule % 4 {
+            0 => "login_required = true".to_owned(),
+            1 => format!("permission_required = \"{PERMISSION}\""),
+            2 => "groups = [\"Readers\"]".to_owned(),
+            _ => format!("permission_required = \"{PERMISSION}\", groups = [\"Readers\"]"),
+        };
+        writeln!(text, "\"{}\" = {{ {condition} }}", prefix(rule))?;
+    }
+    Ok(text)
+}
+
+/// The proxying listener's address, once the gateway has said that it is ready.
+fn announced_address(written: &str) -> Option<SocketAddr> {
+    let (_, after) = written.split_once("listening on http://")?;
+    let (address, rest) = after.split_once('\n')?;
+    let address =
+        address.split(|next: char| next != '.' && next != ':' && !next.is_ascii_digit()).next()?;
+    rest.lines().any(|line| line.contains("ready")).then(|| address.parse().ok())?
+}

@@ -1,0 +1,91 @@
+//! The server's half of `POST /v1/accounts` on the admin socket.
+
+use serde::{Deserialize, Serialize};
+
+use super::command::Command;
+use super::directory::Directory;
+use super::error::{AccountsError, CommandError};
+use crate::domain::Timestamp;
+
+/// What a refused command is answered with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Complaint {
+    /// For people; hints are on lines of their own.
+    pub error: String,
+    /// For programs.
+    pub kind: ErrorKind,
+}
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// Something that the command names is not there.
+    NotFound,
+    /// The command, or a value in it, cannot be.
+    Invalid,
+    /// It is there already.
+    Conflict,
+    /// Too much is going on; trying again helps.
+    Busy,
+    /// The database failed.
+    Failed,
+}
+
+impl ErrorKind {
+    fn of(error: &CommandError) -> Self {
+        match error {
+            CommandError::NotFound(_) => Self::NotFound,
+            CommandError::Invalid(_) => Self::Invalid,
+            CommandError::Conflict(_) => Self::Conflict,
+            CommandError::Accounts(AccountsError::Busy | AccountsError::Stopping) => Self::Busy,
+            CommandError::Accounts(
+                AccountsError::Database(_)
+                | AccountsError::Migration(_)
+                | AccountsError::File { .. }
+                | AccountsError::Cost(_)
+                | AccountsError::Hashing(_),
+            ) => Self::Failed,
+        }
+    }
+
+    fn status(self) -> u16 {
+        match self {
+            Self::NotFound => 404,
+            Self::Invalid => 400,
+            Self::Conflict => 409,
+            Self::Busy => 503,
+            Self::Failed => 500,
+        }
+    }
+}
+
+/// Carries out the command in `body`; gives the status and the JSON to answer with.
+///
+/// The answer may hold the names of all users: it is for whoever may open the socket.
+pub async fn answer(directory: &Directory, body: &[u8], now: Timestamp) -> (u16, Vec<u8>) {
+    let outcome = match serde_json::from_slice::<Command>(body) {
+        Ok(command) => directory.execute(command, now).await,
+        // Where, and not what: the body may hold a password.
+        Err(error) => Err(CommandError::Invalid(format!(
+            "the body is not a command: line {}, column {}",
+            error.line(),
+            error.column()
+        ))),
+    };
+    match outcome {
+        Ok(reply) => (200, json(&reply)),
+        Err(error) => {
+            let kind = ErrorKind::of(&error);
+            if kind == ErrorKind::Failed {
+                tracing::error!(%error, "a command failed");
+            }
+            (kind.status(), json(&Complaint { error: error.to_string(), kind }))
+        }
+    }
+}
+
+/// Replies and complaints have string keys only, so that writing them cannot fail.
+fn json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}

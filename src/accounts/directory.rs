@@ -1,0 +1,192 @@
+//! The directory of users: the public face of this layer.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::cache::{Cache, Known};
+use super::command::{Command, NewUser, Reply, Secret};
+use super::database::Database;
+use super::error::{AccountsError, CommandError};
+use super::execute;
+use super::hashing::HashingThreads;
+use super::load::{self, Who};
+use super::password::Argon2id;
+use super::settings::Settings;
+use super::shared::{Shared, watch};
+use crate::domain::password::NotVerified;
+use crate::domain::{Timestamp, User, UserId, Verified};
+
+/// Users, groups and permissions: asked by every request, changed by commands.
+///
+/// Its methods may be called from any runtime; the work is done on the one that opened it.
+pub struct Directory {
+    shared: Arc<Shared>,
+    control: Handle,
+}
+
+impl Directory {
+    /// Opens the database, makes it when it is not there, and creates the declared permissions.
+    ///
+    /// The runtime that it is called on does all later work, and must outlive the directory's use.
+    pub async fn open(settings: &Settings) -> Result<Self, AccountsError> {
+        let hasher = Argon2id::new(&settings.hashing)?;
+        let shared = Arc::new(Shared {
+            database: Database::open(&settings.database).await?,
+            cache: Cache::new(settings.refresh),
+            hashing: HashingThreads::start(&hasher)?,
+            min_length: settings.min_length,
+        });
+        execute::declare(&shared, &settings.permissions).await?;
+        let version = shared.database.version().await?;
+        let control = Handle::current();
+        control.spawn(watch(Arc::downgrade(&shared), version));
+        Ok(Self { shared, control })
+    }
+
+    /// What is known of a user now, without waiting; `None` means that [`Self::user`] must be asked.
+    ///
+    /// An entry older than `users.refresh` counts as unknown for one caller, who is to ask.
+    pub fn cached(&self, id: UserId, now: Timestamp) -> Option<Known> {
+        self.shared.cache.find(id, now)
+    }
+
+    /// Loads a user, to be found by [`Self::cached`] from now on; `None` when there is none.
+    pub async fn user(
+        &self,
+        id: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<User>>, AccountsError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.load(Who::Id(id), now).await }).await
+    }
+
+    /// Loads the user who logs in with this name, as it is after NFKC.
+    pub async fn user_by_name(
+        &self,
+        username: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<User>>, AccountsError> {
+        let (shared, username) = (Arc::clone(&self.shared), username.to_owned());
+        self.ask(async move { shared.load_by_name(&username, now).await }).await
+    }
+
+    /// Checks credentials on the hashing threads.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError::Busy`], at once, when too many others wait; the inner [`NotVerified`] when
+    /// the credentials are wrong, which is never said because of a failure.
+    pub async fn verify(
+        &self,
+        username: &str,
+        password: String,
+        now: Timestamp,
+    ) -> Result<Result<Verified, NotVerified>, AccountsError> {
+        let place = self.shared.hashing.reserve()?;
+        let (shared, username) = (Arc::clone(&self.shared), username.to_owned());
+        let password = Secret::from(password);
+        self.ask(async move {
+            let user = shared.load_by_name(&username, now).await?;
+            let check = move |hasher: &Argon2id| Verified::check(user, password.reveal(), hasher);
+            shared.hashing.run(place, check).await
+        })
+        .await
+    }
+
+    /// Notes that the user logged in at `now`.
+    pub async fn record_login(&self, user: UserId, now: Timestamp) -> Result<(), AccountsError> {
+        let shared = Arc::clone(&self.shared);
+        self.order(async move {
+            let mut change = shared.begin_change().await?;
+            sqlx::query("UPDATE vestibule_user SET last_login = $1 WHERE id = $2")
+                .bind(load::seconds(now))
+                .bind(user.0)
+                .execute(change.sql())
+                .await?;
+            change.concerns(user);
+            Ok(change.commit().await?)
+        })
+        .await
+    }
+
+    /// Whether there is any user.
+    pub async fn has_users(&self) -> Result<bool, AccountsError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move {
+            let mut reading = shared.database.read().await?;
+            Ok(execute::has_users(&mut reading).await?)
+        })
+        .await
+    }
+
+    /// Carries out one command of an operator; what it changed is seen by every later request.
+    pub async fn execute(&self, command: Command, now: Timestamp) -> Result<Reply, CommandError> {
+        let shared = Arc::clone(&self.shared);
+        self.order(async move { execute::command(&shared, command, now).await }).await
+    }
+
+    /// Creates a superuser if there is no user at all, of two at the same time only one.
+    pub async fn create_first_superuser(
+        &self,
+        new: NewUser,
+        now: Timestamp,
+    ) -> Result<Arc<User>, CommandError> {
+        let shared = Arc::clone(&self.shared);
+        self.order(async move {
+            let id = execute::create_first_superuser(&shared, new, now).await?;
+            let gone = || CommandError::NotFound("the user was deleted again".to_owned());
+            shared.load(Who::Id(id), now).await?.ok_or_else(gone)
+        })
+        .await
+    }
+
+    /// Closes the database, for a process that ends; nothing can be asked afterwards.
+    pub async fn close(&self) {
+        self.shared.database.close().await;
+    }
+
+    /// Does what may be given up when the asker goes away.
+    async fn ask<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<AccountsError> + Send + 'static,
+    {
+        /// Ends the task with the asker's interest in it.
+        struct AbortOnDrop<T>(JoinHandle<T>);
+        impl<T> Drop for AbortOnDrop<T> {
+            fn drop(&mut self) {
+                self.0.abort();
+            }
+        }
+        let mut task = AbortOnDrop(self.control.spawn(work));
+        (&mut task.0).await.unwrap_or_else(|_| Err(AccountsError::Stopping.into()))
+    }
+
+    /// Does what must be done to its end: between the commit and the forgetting of the old state,
+    /// an asker who goes away would leave the old state behind.
+    async fn order<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<AccountsError> + Send + 'static,
+    {
+        let task = self.control.spawn(work);
+        task.await.unwrap_or_else(|_| Err(AccountsError::Stopping.into()))
+    }
+}
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Directory").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

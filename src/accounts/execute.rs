@@ -1,0 +1,145 @@
+//! Carries out the commands of operators.
+
+mod groups;
+mod permissions;
+mod users;
+
+use sqlx::SqliteConnection;
+
+use super::command::{Command, Reply};
+use super::error::CommandError;
+use super::fields;
+use super::shared::Shared;
+use crate::domain::user::normalize_username;
+use crate::domain::{Timestamp, UserId};
+
+pub(super) use permissions::declare;
+pub(super) use users::{create_first_superuser, has_users};
+
+/// Carries out one command; when this returns, the users whom it concerns are forgotten.
+pub(super) async fn command(
+    shared: &Shared,
+    command: Command,
+    now: Timestamp,
+) -> Result<Reply, CommandError> {
+    match command {
+        Command::UserCreate(new) => users::create(shared, new, now).await,
+        Command::UserList {} => users::list(shared).await,
+        Command::UserShow { username } => users::show(shared, &username).await,
+        Command::UserSet { username, changes } => users::set(shared, &username, changes).await,
+        Command::UserSetPassword { username, password } => {
+            users::set_password(shared, &username, password).await
+        }
+        Command::UserDelete { username } => users::delete(shared, &username).await,
+        Command::GroupCreate { name, permissions } => {
+            groups::create(shared, &name, &permissions).await
+        }
+        Command::GroupList {} => groups::list(shared).await,
+        Command::GroupShow { name } => groups::show(shared, &name).await,
+        Command::GroupDelete { name } => groups::delete(shared, &name).await,
+        Command::GroupAdd { name, users } => groups::add(shared, &name, &users).await,
+        Command::GroupRemove { name, users } => groups::remove(shared, &name, &users).await,
+        Command::PermissionCreate { permission, description } => {
+            permissions::create(shared, &permission, &description).await
+        }
+        Command::PermissionList {} => permissions::list(shared).await,
+        Command::PermissionGrant { permission, to } => {
+            permissions::grant(shared, &permission, &to).await
+        }
+        Command::PermissionRevoke { permission, from } => {
+            permissions::revoke(shared, &permission, &from).await
+        }
+    }
+}
+
+/// How many names are looked through for one that was mistyped.
+const NAMES: i64 = 10_000;
+
+/// The number of the user with this name, and the name as it is stored.
+async fn find_user(
+    connection: &mut SqliteConnection,
+    username: &str,
+) -> Result<(UserId, String), CommandError> {
+    if let Ok(name) = normalize_username(username) {
+        let id: Option<i64> =
+            sqlx::query_scalar("SELECT id FROM vestibule_user WHERE username = $1")
+                .bind(&name)
+                .fetch_optional(&mut *connection)
+                .await?;
+        if let Some(id) = id {
+            return Ok((UserId(id), name));
+        }
+    }
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT username FROM vestibule_user ORDER BY username LIMIT $1")
+            .bind(NAMES)
+            .fetch_all(connection)
+            .await?;
+    Err(CommandError::missing("user", username, names, "`vestibule user list` shows all"))
+}
+
+/// The number of the group with this name.
+async fn find_group(connection: &mut SqliteConnection, name: &str) -> Result<i64, CommandError> {
+    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM vestibule_group WHERE name = $1")
+        .bind(name)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if let Some(id) = id {
+        return Ok(id);
+    }
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM vestibule_group ORDER BY name LIMIT $1")
+            .bind(NAMES)
+            .fetch_all(connection)
+            .await?;
+    let hint = "create it with `vestibule group create NAME`";
+    Err(CommandError::missing("group", name, names, hint))
+}
+
+/// The number of the permission with this name.
+async fn find_permission(
+    connection: &mut SqliteConnection,
+    name: &str,
+) -> Result<i64, CommandError> {
+    let permission = fields::permission(name)?;
+    let id: Option<i64> = sqlx::query_scalar(
+        "SELECT id FROM vestibule_permission WHERE app_label = $1 AND codename = $2",
+    )
+    .bind(permission.app())
+    .bind(permission.codename())
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(id) = id {
+        return Ok(id);
+    }
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT app_label || '.' || codename FROM vestibule_permission
+         ORDER BY app_label, codename LIMIT $1",
+    )
+    .bind(NAMES)
+    .fetch_all(connection)
+    .await?;
+    let hint = "create it with `vestibule permission create P DESCRIPTION`";
+    Err(CommandError::missing("permission", name, names, hint))
+}
+
+/// The users who are members of the group with this number.
+async fn members(
+    connection: &mut SqliteConnection,
+    group: i64,
+) -> Result<Vec<UserId>, sqlx::Error> {
+    let ids: Vec<i64> =
+        sqlx::query_scalar("SELECT user_id FROM vestibule_user_groups WHERE group_id = $1")
+            .bind(group)
+            .fetch_all(connection)
+            .await?;
+    Ok(ids.into_iter().map(UserId).collect())
+}
+
+/// Makes of a violated uniqueness the conflict that it is.
+fn conflict_or(error: sqlx::Error, message: impl FnOnce() -> String) -> CommandError {
+    match error.as_database_error() {
+        Some(cause) if cause.is_unique_violation() => CommandError::Conflict(message()),
+        Some(_) | None => error.into(),
+    }
+}

@@ -1,0 +1,209 @@
+//! `permission …`: create, list, grant, revoke; and the permissions that the file declares.
+
+use std::collections::HashMap;
+
+use sqlx::SqliteConnection;
+
+use super::super::command::{Holder, PermissionRecord, Reply};
+use super::super::error::{AccountsError, CommandError};
+use super::super::fields;
+use super::super::shared::Shared;
+use super::{conflict_or, find_group, find_permission, find_user, members};
+use crate::domain::{Permission, UserId};
+
+/// Creates the permissions that the file declares, and describes them as it does.
+pub(in super::super) async fn declare(
+    shared: &Shared,
+    declared: &[(Permission, String)],
+) -> Result<(), AccountsError> {
+    let mut reading = shared.database.read().await?;
+    let there: Vec<(String, String)> =
+        sqlx::query_as("SELECT app_label || '.' || codename, name FROM vestibule_permission")
+            .fetch_all(&mut *reading)
+            .await?;
+    reading.commit().await?;
+    let there: HashMap<String, String> = there.into_iter().collect();
+    let is_new = |(permission, description): &&(Permission, String)| {
+        there.get(permission.as_str()) != Some(description)
+    };
+    let mut missing = declared.iter().filter(is_new).peekable();
+    // Usually there is nothing to do, and then nobody is to be kept from writing.
+    if missing.peek().is_none() {
+        return Ok(());
+    }
+    let mut change = shared.begin_change().await?;
+    for (permission, description) in missing {
+        sqlx::query(
+            "INSERT INTO vestibule_permission (app_label, codename, name) VALUES ($1, $2, $3)
+             ON CONFLICT (app_label, codename) DO UPDATE SET name = excluded.name",
+        )
+        .bind(permission.app())
+        .bind(permission.codename())
+        .bind(description)
+        .execute(change.sql())
+        .await?;
+    }
+    Ok(change.commit().await?)
+}
+
+/// Creates a permission.
+pub(in super::super) async fn create(
+    shared: &Shared,
+    permission: &str,
+    description: &str,
+) -> Result<Reply, CommandError> {
+    let permission = fields::permission(permission)?;
+    fields::check_description(description)?;
+    let mut change = shared.begin_change().await?;
+    sqlx::query("INSERT INTO vestibule_permission (app_label, codename, name) VALUES ($1, $2, $3)")
+        .bind(permission.app())
+        .bind(permission.codename())
+        .bind(description)
+        .execute(change.sql())
+        .await
+        .map_err(|error| {
+            conflict_or(error, || format!("there is a permission `{permission}` already"))
+        })?;
+    change.commit().await?;
+    Ok(Reply::Done(format!("created the permission `{permission}`")))
+}
+
+/// Lists all permissions by name.
+pub(in super::super) async fn list(shared: &Shared) -> Result<Reply, CommandError> {
+    let mut reading = shared.database.read().await?;
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+        "SELECT id, app_label || '.' || codename AS full_name, name FROM vestibule_permission
+         ORDER BY full_name",
+    )
+    .fetch_all(&mut *reading)
+    .await?;
+    let to_users: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT permission_id, username FROM vestibule_user_permissions
+         JOIN vestibule_user ON vestibule_user.id = user_id ORDER BY username",
+    )
+    .fetch_all(&mut *reading)
+    .await?;
+    let to_groups: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT permission_id, name FROM vestibule_group_permissions
+         JOIN vestibule_group ON vestibule_group.id = group_id ORDER BY name",
+    )
+    .fetch_all(&mut *reading)
+    .await?;
+    reading.commit().await?;
+    let (mut users, mut groups) = (by_permission(to_users), by_permission(to_groups));
+    let record = |(id, permission, description): (i64, String, String)| PermissionRecord {
+        permission,
+        description,
+        users: users.remove(&id).unwrap_or_default(),
+        groups: groups.remove(&id).unwrap_or_default(),
+    };
+    Ok(Reply::Permissions(rows.into_iter().map(record).collect()))
+}
+
+fn by_permission(rows: Vec<(i64, String)>) -> HashMap<i64, Vec<String>> {
+    let mut holders: HashMap<i64, Vec<String>> = HashMap::new();
+    for (permission, holder) in rows {
+        holders.entry(permission).or_default().push(holder);
+    }
+    holders
+}
+
+/// Gives a permission to a user or a group.
+pub(in super::super) async fn grant(
+    shared: &Shared,
+    permission: &str,
+    to: &Holder,
+) -> Result<Reply, CommandError> {
+    let mut change = shared.begin_change().await?;
+    let id = find_permission(change.sql(), permission).await?;
+    let given = match to {
+        Holder::User(username) => {
+            let (user, _) = find_user(change.sql(), username).await?;
+            change.concerns(user);
+            give_user(change.sql(), id, user).await?
+        }
+        Holder::Group(name) => {
+            let group = find_group(change.sql(), name).await?;
+            for member in members(change.sql(), group).await? {
+                change.concerns(member);
+            }
+            give_group(change.sql(), id, group).await?
+        }
+    };
+    change.commit().await?;
+    let already = if given == 0 { " already" } else { "" };
+    Ok(Reply::Done(format!("{} has `{permission}`{already}", named(to))))
+}
+
+/// Takes a permission from a user or a group.
+pub(in super::super) async fn revoke(
+    shared: &Shared,
+    permission: &str,
+    from: &Holder,
+) -> Result<Reply, CommandError> {
+    let mut change = shared.begin_change().await?;
+    let id = find_permission(change.sql(), permission).await?;
+    let query = match from {
+        Holder::User(username) => {
+            let (user, _) = find_user(change.sql(), username).await?;
+            change.concerns(user);
+            sqlx::query(
+                "DELETE FROM vestibule_user_permissions WHERE permission_id = $1 AND user_id = $2",
+            )
+            .bind(id)
+            .bind(user.0)
+        }
+        Holder::Group(name) => {
+            let group = find_group(change.sql(), name).await?;
+            for member in members(change.sql(), group).await? {
+                change.concerns(member);
+            }
+            sqlx::query(
+                "DELETE FROM vestibule_group_permissions WHERE permission_id = $1 AND group_id = $2",
+            )
+            .bind(id)
+            .bind(group)
+        }
+    };
+    if query.execute(change.sql()).await?.rows_affected() == 0 {
+        // The operator believes that a right is gone now: it may still come from elsewhere.
+        return Err(CommandError::NotFound(format!(
+            "`{permission}` was never granted to {}\n\
+             hint: `vestibule permission list` shows who has it",
+            named(from)
+        )));
+    }
+    change.commit().await?;
+    Ok(Reply::Done(format!("took `{permission}` from {}", named(from))))
+}
+
+fn named(holder: &Holder) -> String {
+    match holder {
+        Holder::User(name) => format!("the user `{name}`"),
+        Holder::Group(name) => format!("the group `{name}`"),
+    }
+}
+
+/// Gives a user a permission; says how many grants are new.
+pub(super) async fn give_user(
+    connection: &mut SqliteConnection,
+    permission: i64,
+    user: UserId,
+) -> Result<u64, sqlx::Error> {
+    let insert = "INSERT INTO vestibule_user_permissions (user_id, permission_id)
+                  VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let outcome = sqlx::query(insert).bind(user.0).bind(permission).execute(connection).await?;
+    Ok(outcome.rows_affected())
+}
+
+/// Gives a group a permission; says how many grants are new.
+pub(super) async fn give_group(
+    connection: &mut SqliteConnection,
+    permission: i64,
+    group: i64,
+) -> Result<u64, sqlx::Error> {
+    let insert = "INSERT INTO vestibule_group_permissions (group_id, permission_id)
+                  VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let outcome = sqlx::query(insert).bind(group).bind(permission).execute(connection).await?;
+    Ok(outcome.rows_affected())
+}

@@ -1,0 +1,312 @@
+//! `user …`: create, list, show, change, delete.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::SqliteConnection;
+
+use super::super::command::{Change, NewUser, Reply, Secret, UserDetails, UserRecord};
+use super::super::error::CommandError;
+use super::super::fields;
+use super::super::load::{self, UserRow, Who};
+use super::super::shared::{Changing, Shared};
+use super::{conflict_or, find_group, find_permission, find_user};
+use crate::domain::{Timestamp, UserId};
+
+/// Creates a user.
+pub(in super::super) async fn create(
+    shared: &Shared,
+    new: NewUser,
+    now: Timestamp,
+) -> Result<Reply, CommandError> {
+    let checked = check(shared, new).await?;
+    let mut change = shared.begin_change().await?;
+    insert(&mut change, &checked, now).await?;
+    change.commit().await?;
+    let kind = if checked.new.is_superuser { "superuser" } else { "user" };
+    Ok(Reply::Done(format!("created the {kind} `{}`", checked.new.username)))
+}
+
+/// Creates a superuser, who may enter the administration too, if there is no user yet.
+pub(in super::super) async fn create_first_superuser(
+    shared: &Shared,
+    new: NewUser,
+    now: Timestamp,
+) -> Result<UserId, CommandError> {
+    let new = NewUser { is_superuser: true, is_staff: true, ..new };
+    let checked = check(shared, new).await?;
+    // Nobody else writes from here on, so what is asked first still holds when it is written.
+    let mut change = shared.begin_change().await?;
+    if has_users(change.sql()).await? {
+        return Err(CommandError::Conflict("there are users already".to_owned()));
+    }
+    let id = insert(&mut change, &checked, now).await?;
+    change.commit().await?;
+    Ok(id)
+}
+
+/// Whether there is any user.
+pub(in super::super) async fn has_users(
+    connection: &mut SqliteConnection,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM vestibule_user)").fetch_one(connection).await
+}
+
+/// A new user whose fields are as they will be stored, and the password's hash.
+struct Checked {
+    new: NewUser,
+    hash: String,
+}
+
+async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandError> {
+    new.username = fields::username(&new.username)?;
+    new.email = fields::email(&new.email)?;
+    fields::check_name("first name", &new.first_name)?;
+    fields::check_name("last name", &new.last_name)?;
+    let hash = shared.hash_new(std::mem::take(&mut new.password)).await?;
+    Ok(Checked { new, hash })
+}
+
+async fn insert(
+    change: &mut Changing<'_>,
+    Checked { new, hash }: &Checked,
+    now: Timestamp,
+) -> Result<UserId, CommandError> {
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO vestibule_user (username, first_name, last_name, email, password,
+                                     is_staff, is_active, is_superuser, date_joined)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+    )
+    .bind(&new.username)
+    .bind(&new.first_name)
+    .bind(&new.last_name)
+    .bind(&new.email)
+    .bind(hash)
+    .bind(new.is_staff)
+    .bind(true)
+    .bind(new.is_superuser)
+    .bind(load::seconds(now))
+    .fetch_one(change.sql())
+    .await
+    .map_err(|error| conflict_or(error, || taken(&new.username)))?;
+    change.concerns(UserId(id));
+    for name in &new.groups {
+        let group = find_group(change.sql(), name).await?;
+        super::groups::join(change.sql(), group, UserId(id)).await?;
+    }
+    for name in &new.permissions {
+        let permission = find_permission(change.sql(), name).await?;
+        super::permissions::give_user(change.sql(), permission, UserId(id)).await?;
+    }
+    Ok(UserId(id))
+}
+
+fn taken(username: &str) -> String {
+    format!("there is a user `{username}` already")
+}
+
+/// Lists all users by name.
+pub(in super::super) async fn list(shared: &Shared) -> Result<Reply, CommandError> {
+    let mut reading = shared.database.read().await?;
+    let rows: Vec<UserRow> = sqlx::query_as(
+        "SELECT id, username, first_name, last_name, email, password, is_staff, is_active,
+                is_superuser, last_login, date_joined
+         FROM vestibule_user ORDER BY username",
+    )
+    .fetch_all(&mut *reading)
+    .await?;
+    let memberships: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT user_id, name FROM vestibule_user_groups
+         JOIN vestibule_group ON vestibule_group.id = group_id ORDER BY name",
+    )
+    .fetch_all(&mut *reading)
+    .await?;
+    reading.commit().await?;
+    let mut groups: HashMap<i64, Vec<String>> = HashMap::new();
+    for (user, group) in memberships {
+        groups.entry(user).or_default().push(group);
+    }
+    let record = |row: UserRow| {
+        let groups = groups.remove(&row.id).unwrap_or_default();
+        record(row, groups)
+    };
+    Ok(Reply::Users(rows.into_iter().map(record).collect()))
+}
+
+/// Shows one user.
+pub(in super::super) async fn show(shared: &Shared, username: &str) -> Result<Reply, CommandError> {
+    let mut reading = shared.database.read().await?;
+    let (id, name) = find_user(&mut reading, username).await?;
+    let row = load::row(&mut reading, Who::Id(id)).await?;
+    let row = row.ok_or_else(|| CommandError::NotFound(format!("`{name}` is gone")))?;
+    let groups = load::groups_of(&mut reading, id.0).await?;
+    let permissions: Vec<String> = sqlx::query_scalar(
+        "SELECT app_label || '.' || codename AS name FROM vestibule_permission
+         WHERE id IN (SELECT permission_id FROM vestibule_user_permissions WHERE user_id = $1)
+         ORDER BY name",
+    )
+    .bind(id.0)
+    .fetch_all(&mut *reading)
+    .await?;
+    let given: Vec<(String, String)> = sqlx::query_as(
+        "SELECT app_label || '.' || codename, vestibule_group.name
+         FROM vestibule_user_groups
+         JOIN vestibule_group ON vestibule_group.id = vestibule_user_groups.group_id
+         JOIN vestibule_group_permissions
+              ON vestibule_group_permissions.group_id = vestibule_user_groups.group_id
+         JOIN vestibule_permission ON vestibule_permission.id = permission_id
+         WHERE user_id = $1 ORDER BY vestibule_group.name",
+    )
+    .bind(id.0)
+    .fetch_all(&mut *reading)
+    .await?;
+    let profile = load::profile_of(&mut reading, id.0).await?;
+    reading.commit().await?;
+    let mut group_permissions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (permission, group) in given {
+        group_permissions.entry(permission).or_default().push(group);
+    }
+    Ok(Reply::User(UserDetails {
+        user: record(row, groups),
+        permissions,
+        group_permissions,
+        profile: profile.into_iter().collect(),
+    }))
+}
+
+fn record(row: UserRow, groups: Vec<String>) -> UserRecord {
+    UserRecord {
+        id: row.id,
+        username: row.username,
+        first_name: row.first_name,
+        last_name: row.last_name,
+        email: row.email,
+        is_staff: row.is_staff,
+        is_active: row.is_active,
+        is_superuser: row.is_superuser,
+        last_login: row.last_login.map(date_time),
+        date_joined: date_time(row.date_joined),
+        groups,
+    }
+}
+
+/// RFC 3339 in UTC; the bare number for a moment that has no date.
+fn date_time(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| seconds.to_string(), |moment| moment.to_string())
+}
+
+/// Changes fields of a user, all or none.
+pub(in super::super) async fn set(
+    shared: &Shared,
+    username: &str,
+    changes: Vec<Change>,
+) -> Result<Reply, CommandError> {
+    let mut change = shared.begin_change().await?;
+    let (id, name) = find_user(change.sql(), username).await?;
+    change.concerns(id);
+    for field in changes {
+        set_field(change.sql(), id, field).await?;
+    }
+    change.commit().await?;
+    Ok(Reply::Done(format!("changed the user `{name}`")))
+}
+
+async fn set_field(
+    connection: &mut SqliteConnection,
+    UserId(id): UserId,
+    change: Change,
+) -> Result<(), CommandError> {
+    const USERNAME: &str = "UPDATE vestibule_user SET username = $1 WHERE id = $2";
+    const FIRST_NAME: &str = "UPDATE vestibule_user SET first_name = $1 WHERE id = $2";
+    const LAST_NAME: &str = "UPDATE vestibule_user SET last_name = $1 WHERE id = $2";
+    const EMAIL: &str = "UPDATE vestibule_user SET email = $1 WHERE id = $2";
+    const IS_ACTIVE: &str = "UPDATE vestibule_user SET is_active = $1 WHERE id = $2";
+    const IS_STAFF: &str = "UPDATE vestibule_user SET is_staff = $1 WHERE id = $2";
+    const IS_SUPERUSER: &str = "UPDATE vestibule_user SET is_superuser = $1 WHERE id = $2";
+
+    let update = match change {
+        Change::Username(name) => {
+            let name = fields::username(&name)?;
+            let update = sqlx::query(USERNAME).bind(name.clone()).bind(id);
+            let outcome = update.execute(connection).await;
+            outcome.map_err(|error| conflict_or(error, || taken(&name)))?;
+            return Ok(());
+        }
+        Change::Profile { field, value } => return set_profile(connection, id, field, value).await,
+        Change::FirstName(name) => {
+            fields::check_name("first name", &name)?;
+            sqlx::query(FIRST_NAME).bind(name)
+        }
+        Change::LastName(name) => {
+            fields::check_name("last name", &name)?;
+            sqlx::query(LAST_NAME).bind(name)
+        }
+        Change::Email(address) => sqlx::query(EMAIL).bind(fields::email(&address)?),
+        Change::IsActive(flag) => sqlx::query(IS_ACTIVE).bind(flag),
+        Change::IsStaff(flag) => sqlx::query(IS_STAFF).bind(flag),
+        Change::IsSuperuser(flag) => sqlx::query(IS_SUPERUSER).bind(flag),
+    };
+    update.bind(id).execute(connection).await?;
+    Ok(())
+}
+
+async fn set_profile(
+    connection: &mut SqliteConnection,
+    user: i64,
+    field: String,
+    value: String,
+) -> Result<(), CommandError> {
+    fields::check_profile(&field, &value)?;
+    let query = if value.is_empty() {
+        sqlx::query("DELETE FROM vestibule_profile WHERE user_id = $1 AND field = $2")
+            .bind(user)
+            .bind(field)
+    } else {
+        sqlx::query(
+            "INSERT INTO vestibule_profile (user_id, field, value) VALUES ($1, $2, $3)
+             ON CONFLICT (user_id, field) DO UPDATE SET value = excluded.value",
+        )
+        .bind(user)
+        .bind(field)
+        .bind(value)
+    };
+    query.execute(connection).await?;
+    Ok(())
+}
+
+/// Gives a user another password.
+pub(in super::super) async fn set_password(
+    shared: &Shared,
+    username: &str,
+    password: Secret,
+) -> Result<Reply, CommandError> {
+    // Without a user there is nothing to hash for.
+    find_user(&mut *shared.database.read().await?, username).await?;
+    let hash = shared.hash_new(password).await?;
+    let mut change = shared.begin_change().await?;
+    let (id, name) = find_user(change.sql(), username).await?;
+    change.concerns(id);
+    sqlx::query("UPDATE vestibule_user SET password = $1 WHERE id = $2")
+        .bind(hash)
+        .bind(id.0)
+        .execute(change.sql())
+        .await?;
+    change.commit().await?;
+    Ok(Reply::Done(format!("changed the password of `{name}`")))
+}
+
+/// Deletes a user.
+pub(in super::super) async fn delete(
+    shared: &Shared,
+    username: &str,
+) -> Result<Reply, CommandError> {
+    let mut change = shared.begin_change().await?;
+    let (id, name) = find_user(change.sql(), username).await?;
+    change.concerns(id);
+    sqlx::query("DELETE FROM vestibule_user WHERE id = $1")
+        .bind(id.0)
+        .execute(change.sql())
+        .await?;
+    change.commit().await?;
+    Ok(Reply::Done(format!("deleted the user `{name}`")))
+}

@@ -1,0 +1,136 @@
+//! From rows to a [`User`].
+
+use sqlx::SqliteConnection;
+
+use crate::domain::{PasswordHash, Permission, Timestamp, User, UserId};
+
+/// The row of one user, without what other tables know.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct UserRow {
+    pub(super) id: i64,
+    pub(super) username: String,
+    pub(super) first_name: String,
+    pub(super) last_name: String,
+    pub(super) email: String,
+    pub(super) password: String,
+    pub(super) is_staff: bool,
+    pub(super) is_active: bool,
+    pub(super) is_superuser: bool,
+    pub(super) last_login: Option<i64>,
+    pub(super) date_joined: i64,
+}
+
+/// How a user is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Who<'a> {
+    Id(UserId),
+    /// In its normal form.
+    Username(&'a str),
+}
+
+/// Loads a user with groups, permissions and profile.
+///
+/// The same queries are made whether there is one or not, so that the time does not tell.
+pub(super) async fn user(
+    connection: &mut SqliteConnection,
+    who: Who<'_>,
+) -> Result<Option<User>, sqlx::Error> {
+    let row = row(connection, who).await?;
+    let id = row.as_ref().map_or(0, |row| row.id);
+    let groups = groups_of(connection, id).await?;
+    let permissions: Vec<(String, String)> = sqlx::query_as(
+        "SELECT app_label, codename FROM vestibule_permission WHERE id IN (
+             SELECT permission_id FROM vestibule_user_permissions WHERE user_id = $1
+             UNION
+             SELECT permission_id FROM vestibule_group_permissions
+             WHERE group_id IN (SELECT group_id FROM vestibule_user_groups WHERE user_id = $1))",
+    )
+    .bind(id)
+    .fetch_all(&mut *connection)
+    .await?;
+    let profile = profile_of(connection, id).await?;
+    Ok(row.map(|row| User {
+        id: UserId(row.id),
+        username: row.username,
+        first_name: row.first_name,
+        last_name: row.last_name,
+        email: row.email,
+        password: PasswordHash::from_encoded(row.password),
+        is_staff: row.is_staff,
+        is_active: row.is_active,
+        is_superuser: row.is_superuser,
+        last_login: row.last_login.map(moment),
+        date_joined: moment(row.date_joined),
+        groups,
+        // What is not a permission's name was put there by somebody else, and no rule can ask
+        // for it.
+        permissions: permissions.iter().filter_map(permission).collect(),
+        profile: profile.into_iter().collect(),
+    }))
+}
+
+pub(super) async fn row(
+    connection: &mut SqliteConnection,
+    who: Who<'_>,
+) -> Result<Option<UserRow>, sqlx::Error> {
+    match who {
+        Who::Id(UserId(id)) => {
+            sqlx::query_as(
+                "SELECT id, username, first_name, last_name, email, password, is_staff, is_active,
+                        is_superuser, last_login, date_joined
+                 FROM vestibule_user WHERE id = $1",
+            )
+            .bind(id)
+            .fetch_optional(connection)
+            .await
+        }
+        Who::Username(username) => {
+            sqlx::query_as(
+                "SELECT id, username, first_name, last_name, email, password, is_staff, is_active,
+                        is_superuser, last_login, date_joined
+                 FROM vestibule_user WHERE username = $1",
+            )
+            .bind(username)
+            .fetch_optional(connection)
+            .await
+        }
+    }
+}
+
+pub(super) async fn groups_of(
+    connection: &mut SqliteConnection,
+    user: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT name FROM vestibule_group
+         WHERE id IN (SELECT group_id FROM vestibule_user_groups WHERE user_id = $1)
+         ORDER BY name",
+    )
+    .bind(user)
+    .fetch_all(connection)
+    .await
+}
+
+pub(super) async fn profile_of(
+    connection: &mut SqliteConnection,
+    user: i64,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    sqlx::query_as("SELECT field, value FROM vestibule_profile WHERE user_id = $1 ORDER BY field")
+        .bind(user)
+        .fetch_all(connection)
+        .await
+}
+
+fn permission((app, codename): &(String, String)) -> Option<Permission> {
+    format!("{app}.{codename}").parse().ok()
+}
+
+/// The moment that is stored as these seconds; 1970 for one before it.
+pub(super) fn moment(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(u64::try_from(seconds).unwrap_or(0))
+}
+
+/// The seconds as which a moment is stored.
+pub(super) fn seconds(moment: Timestamp) -> i64 {
+    i64::try_from(moment.seconds()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,120 @@
+//! What the directory's tasks share: loading users, and changing them so that the change is seen.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use sqlx::{Sqlite, Transaction};
+
+use super::cache::{Cache, Known};
+use super::command::Secret;
+use super::database::Database;
+use super::error::{AccountsError, CommandError};
+use super::fields;
+use super::hashing::HashingThreads;
+use super::load::{self, Who};
+use super::password::Argon2id;
+use crate::domain::user::normalize_username;
+use crate::domain::{Timestamp, User, UserId};
+
+/// What the directory's tasks share.
+pub(super) struct Shared {
+    pub(super) database: Database,
+    pub(super) cache: Cache,
+    pub(super) hashing: HashingThreads,
+    pub(super) min_length: usize,
+}
+
+impl Shared {
+    pub(super) async fn load(
+        &self,
+        who: Who<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<User>>, AccountsError> {
+        let ticket = self.cache.ticket();
+        let mut reading = self.database.read().await?;
+        let user = load::user(&mut reading, who).await?.map(Arc::new);
+        reading.commit().await?;
+        match (&user, who) {
+            (Some(user), _) => {
+                self.cache.store(ticket, user.id, Known::User(Arc::clone(user)), now);
+            }
+            (None, Who::Id(id)) => self.cache.store(ticket, id, Known::Gone, now),
+            (None, Who::Username(_)) => {}
+        }
+        Ok(user)
+    }
+
+    pub(super) async fn load_by_name(
+        &self,
+        username: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<User>>, AccountsError> {
+        // A name that nobody can have is looked for all the same, for equal work.
+        let username = normalize_username(username).unwrap_or_default();
+        self.load(Who::Username(&username), now).await
+    }
+
+    /// The encoded hash of a password that is to be somebody's from now on.
+    pub(super) async fn hash_new(&self, password: Secret) -> Result<String, CommandError> {
+        fields::check_password(&password, self.min_length)?;
+        let place = self.hashing.reserve()?;
+        let encode = move |hasher: &Argon2id| hasher.encode(password.reveal());
+        Ok(self.hashing.run(place, encode).await??)
+    }
+
+    /// Begins to change something, alone.
+    pub(super) async fn begin_change(&self) -> Result<Changing<'_>, sqlx::Error> {
+        let transaction = self.database.write().await?;
+        Ok(Changing { transaction, concerned: Vec::new(), cache: &self.cache })
+    }
+}
+
+/// A change under way, and the users who will be another after it.
+pub(super) struct Changing<'a> {
+    transaction: Transaction<'static, Sqlite>,
+    concerned: Vec<UserId>,
+    cache: &'a Cache,
+}
+
+impl Changing<'_> {
+    /// Where the change is written.
+    pub(super) fn sql(&mut self) -> &mut sqlx::SqliteConnection {
+        &mut self.transaction
+    }
+
+    /// Notes that what is known of this user will be wrong.
+    pub(super) fn concerns(&mut self, user: UserId) {
+        self.concerned.push(user);
+    }
+
+    /// Makes the change last, and forgets the users whom it concerns.
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        let outcome = self.transaction.commit().await;
+        // Also after a failure: it may have come after the commit.
+        self.cache.forget(&self.concerned);
+        outcome
+    }
+}
+
+/// How often it is looked whether another process has written.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// Forgets everybody when another process has written, until the directory is dropped.
+pub(super) async fn watch(shared: Weak<Shared>, mut version: i64) {
+    let mut pulse = tokio::time::interval(WATCH_EVERY);
+    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        pulse.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        match shared.database.version().await {
+            Ok(same) if same == version => {}
+            Ok(other) => {
+                version = other;
+                shared.cache.forget_all();
+                tracing::debug!("another process changed the user database");
+            }
+            Err(sqlx::Error::PoolClosed) => return,
+            Err(error) => tracing::warn!(%error, "the user database cannot be watched"),
+        }
+    }
+}

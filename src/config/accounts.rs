@@ -1,0 +1,170 @@
+//! `[users]`, `[passwords]` and `[permissions]`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::problem::{Problem, Span};
+use super::reader::{Entry, Table};
+use super::report::Report;
+use crate::accounts::settings::{Database, Hashing, Settings};
+use crate::domain::Permission;
+
+pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
+    let report = root.report();
+    let defaults = Settings::default();
+    let users = root.table("users");
+    let database = users.text("database").and_then(|text| {
+        if text.value.starts_with("postgres://") || text.value.starts_with("postgresql://") {
+            let message = "this version keeps users in SQLite alone";
+            let problem = Problem::error("not-yet", text.span, message);
+            report.add(problem.hint("write `database = \"sqlite:var/users.db\"`"));
+            return None;
+        }
+        report.keep("bad-value", &text.span, sqlite(&text.value))
+    });
+    let refresh = users.duration("refresh", Duration::from_secs(1));
+    users.not_yet("schema", "this version uses tables of its own alone");
+    users.finish(&["schema"]);
+    let (hashing, min_length) = passwords(root);
+    Settings {
+        database: database.unwrap_or_else(|| Database::Sqlite(state_directory.join("users.db"))),
+        refresh: refresh.map_or(defaults.refresh, |at| at.value),
+        hashing,
+        min_length,
+        permissions: permissions(root),
+    }
+}
+
+fn sqlite(text: &str) -> Result<Database, String> {
+    let malformed = |why: &str| {
+        format!(
+            "`{text}` is not a database: {why}\nhint: write `sqlite:PATH`, `sqlite:var/users.db`"
+        )
+    };
+    let path = text
+        .strip_prefix("sqlite:")
+        .ok_or_else(|| malformed("it does not begin with `sqlite:`"))?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() {
+        return Err(malformed("it has no path"));
+    }
+    if path.contains(":memory:") {
+        return Err(malformed("users must outlast the process"));
+    }
+    if path.contains('?') {
+        return Err(malformed("it has options"));
+    }
+    Ok(Database::Sqlite(PathBuf::from(path)))
+}
+
+fn passwords(root: &Table<'_>) -> (Hashing, usize) {
+    let table = root.table("passwords");
+    let report = table.report();
+    let defaults = Hashing::default();
+    let memory = table.size("memory", 8 * 1024, 4 << 30);
+    let iterations = table.integer("iterations", 1, 1000);
+    let parallelism = table.integer("parallelism", 1, 255);
+    let min_length = table.integer("min_length", 1, 1000);
+    for key in ["validators", "common", "similarity", "numeric"] {
+        table.not_yet(key, "this version checks the length of new passwords alone");
+    }
+    table.finish(&["validators", "common", "similarity", "numeric"]);
+
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let hashing = Hashing {
+        memory_kib: memory.as_ref().map_or(defaults.memory_kib, |at| narrow(at.value / 1024)),
+        iterations: iterations.as_ref().map_or(defaults.iterations, |at| narrow(at.value)),
+        parallelism: parallelism.as_ref().map_or(defaults.parallelism, |at| narrow(at.value)),
+    };
+    if hashing.memory_kib < 8 * hashing.parallelism
+        && let Some(span) = parallelism.or(memory.clone()).map(|at| at.span)
+    {
+        let message = format!("{} lanes need 8 KiB of memory each", hashing.parallelism);
+        let hint = format!("write `memory = \"{}KiB\"` or more", 8 * hashing.parallelism);
+        report.add(Problem::error("contradiction", span, message).hint(hint));
+    }
+    // OWASP's password storage cheat sheet: 7 MiB with five iterations is the least.
+    let work = u64::from(hashing.memory_kib) * u64::from(hashing.iterations);
+    if work < 35 * 1024
+        && let Some(memory) = memory
+    {
+        let message = "passwords hashed so cheaply are cheap to guess";
+        let problem = Problem::warning("weak-hashing", memory.span, message);
+        report.add(problem.hint("the default is `memory = \"19MiB\"` and `iterations = 2`"));
+    }
+    if let Some(at) = min_length.as_ref().filter(|at| at.value < 8) {
+        let message = "passwords shorter than eight characters are guessed in no time";
+        report.add(Problem::warning("weak-passwords", at.span.clone(), message));
+    }
+    let min_length = min_length.map_or(8, |at| usize::try_from(at.value).unwrap_or(8));
+    (hashing, min_length)
+}
+
+/// `"polls.can_vote" = "Can vote"`, the same without quotes as `polls.can_vote`, and `models`.
+fn permissions(root: &Table<'_>) -> Vec<(Permission, String)> {
+    let table = root.table("permissions");
+    let mut declared = Declared::new(table.report());
+    let models = table.entry("models");
+    for entry in table.entries() {
+        if entry.name == "models" {
+            continue;
+        }
+        if !entry.is_table() {
+            declared.add(&entry.name, &entry);
+            continue;
+        }
+        for inner in entry.table("permissions.*", "the permissions".to_owned()).entries() {
+            declared.add(&format!("{}.{}", entry.name, inner.name), &inner);
+        }
+    }
+    if let Some(models) = models {
+        let table = models.table("permissions.models", "`models`".to_owned());
+        for app in table.entries() {
+            for model in app.texts().into_iter().flat_map(|texts| texts.value) {
+                for verb in ["add", "change", "delete", "view"] {
+                    let name = format!("{}.{verb}_{}", app.name, model.value);
+                    let description = format!("Can {verb} {}", model.value.replace('_', " "));
+                    // What is wrong with one of the four is wrong with all of them.
+                    if !declared.insert(&name, description, &model.span) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    declared.list
+}
+
+struct Declared<'r> {
+    report: &'r Report,
+    list: Vec<(Permission, String)>,
+    places: HashMap<Permission, Span>,
+}
+
+impl<'r> Declared<'r> {
+    fn new(report: &'r Report) -> Self {
+        Self { report, list: Vec::new(), places: HashMap::new() }
+    }
+
+    fn add(&mut self, name: &str, entry: &Entry<'_>) {
+        if let Some(description) = entry.text() {
+            self.insert(name, description.value, &entry.key);
+        }
+    }
+
+    /// Declares a permission; false, with a problem noted, when it cannot be.
+    fn insert(&mut self, name: &str, description: String, span: &Span) -> bool {
+        let parsed = name.parse::<Permission>();
+        let Some(permission) = self.report.keep("bad-value", span, parsed) else { return false };
+        if let Some(first) = self.places.get(&permission) {
+            let message = format!("the permission `{permission}` is declared twice");
+            let problem = Problem::error("duplicate", span.clone(), message);
+            self.report.add(problem.other(first.clone(), "first here"));
+            return false;
+        }
+        self.places.insert(permission.clone(), span.clone());
+        self.list.push((permission, description));
+        true
+    }
+}

@@ -1,0 +1,129 @@
+//! The making of answers: rendered pages, redirects, the stylesheet, and the headers of all.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName};
+use http::{HeaderValue, Response, StatusCode};
+use minijinja::Value;
+
+use super::csrf::origin_of;
+use super::refusal::Notice;
+use super::{PageRequest, Pages, Settings};
+use crate::web::refusal::Refusal;
+
+/// What is shown when a template of the operator's fails while it is rendered.
+const LAST_RESORT: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+    <title>Something went wrong</title></head>\n<body><h1>Something went wrong</h1>\
+    <p>Tell the person who runs this site when it happened.</p></body></html>\n";
+
+/// The headers of every answer; a page that says otherwise has its own.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CACHE_CONTROL, "private, no-store"),
+    (header::VARY, "Cookie"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+];
+
+impl Pages {
+    /// Adds the headers that every answer has.
+    pub(super) fn dress(&self, mut response: Response<Bytes>) -> Response<Bytes> {
+        let headers = response.headers_mut();
+        for (name, value) in HEADERS {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        }
+        headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
+        response
+    }
+
+    /// A page from a template. One that fails is logged, and the visitor is told no more than that.
+    pub(super) fn rendered(
+        &self,
+        status: StatusCode,
+        template: &str,
+        context: Value,
+    ) -> Response<Bytes> {
+        let (status, page) = match self.templates.render(template, context) {
+            Ok(page) => (status, page),
+            Err(error) => {
+                tracing::error!(%error, "a template failed");
+                (StatusCode::INTERNAL_SERVER_ERROR, LAST_RESORT.to_owned())
+            }
+        };
+        let mut response = Response::new(Bytes::from(page));
+        *response.status_mut() = status;
+        response
+    }
+
+    /// The stylesheet. Its address changes with it, so a browser may keep it for good.
+    pub(super) fn stylesheet(&self, request: &PageRequest) -> Response<Bytes> {
+        let (text, version) = self.templates.stylesheet();
+        let mut response = Response::new(Bytes::copy_from_slice(text.as_bytes()));
+        let is_current = request.query() == Some(&*format!("v={version}"));
+        let keep = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
+        for (name, value) in [
+            (header::CACHE_CONTROL, keep),
+            (header::VARY, "Accept-Encoding"),
+            (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        ] {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+/// Sends the browser elsewhere, to be asked for with GET.
+pub(super) fn redirect(location: &str) -> Response<Bytes> {
+    redirect_as(StatusCode::FOUND, location)
+}
+
+/// Sends the browser elsewhere with this status.
+pub(super) fn redirect_as(status: StatusCode, location: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
+    response.headers_mut().insert(header::LOCATION, location);
+    response
+}
+
+/// There are no random bytes for a cookie or a session.
+pub(super) fn no_randomness(error: impl std::fmt::Display) -> Notice {
+    unavailable(&error.to_string())
+}
+
+/// Something that the answer depends on cannot be asked; the log says what.
+pub(super) fn unavailable(cause: &str) -> Notice {
+    tracing::error!(cause, "a page is unavailable");
+    Notice::from(&Refusal::Unavailable(String::new()))
+}
+
+/// The name of the site for people: the host without its port.
+pub(super) fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    }
+}
+
+/// No script at all, nothing from elsewhere, in nobody's frame.
+///
+/// Some browsers hold a form to `form-action` through redirects too, so the hosts that the
+/// operator sends people to after a form are named.
+pub(super) fn content_security_policy(settings: &Settings) -> HeaderValue {
+    let redirects = [Some(&settings.login_redirect_url), settings.logout_redirect_url.as_ref()];
+    let elsewhere: String = redirects
+        .into_iter()
+        .flatten()
+        .filter(|url| url.contains("://") && !url.contains([';', ',', ' ']))
+        .map(|url| format!(" {}", origin_of(url)))
+        .collect();
+    let policy = |elsewhere: &str| {
+        format!(
+            "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+             form-action 'self'{elsewhere}; frame-ancestors 'none'; base-uri 'none'"
+        )
+    };
+    HeaderValue::try_from(policy(&elsewhere))
+        .or_else(|_| HeaderValue::try_from(policy("")))
+        .unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}

@@ -1,0 +1,220 @@
+//! The login page, as Django's `LoginView` with `redirect_authenticated_user`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use minijinja::{Value, context};
+
+use super::csrf::Secret;
+use super::{Answer, PageRequest, Pages, answer};
+use crate::domain::password::MAX_PASSWORD_LENGTH;
+use crate::domain::user::normalize_username;
+use crate::domain::{NextPath, Verified};
+use crate::web::cookie;
+use crate::web::form::Form;
+
+/// The one wording for every failed login: Django's `AuthenticationForm.error_messages`.
+const WRONG: &str =
+    "Please enter a correct username and password. Note that both fields may be case-sensitive.";
+
+/// The credentials as they were typed; no `Debug`, for one of them is a password.
+struct Credentials<'f> {
+    username: &'f str,
+    password: &'f str,
+}
+
+/// Why a login did not happen, and so what the form says when it is shown again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Whatever was wrong with the credentials.
+    Wrong,
+    /// Too many failures before.
+    Throttled(Duration),
+    /// The browser did not send the cookie that came with the form.
+    NoCookie,
+    /// The form is of another session, or from before a restart.
+    OutOfDate,
+}
+
+impl Failure {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Wrong => StatusCode::OK,
+            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoCookie | Self::OutOfDate => StatusCode::FORBIDDEN,
+        }
+    }
+
+    /// What the form says above its fields.
+    pub(super) fn message(self) -> String {
+        match self {
+            Self::Wrong => WRONG.to_owned(),
+            Self::Throttled(delay) => {
+                format!("Too many attempts. Please wait {} and try again.", in_words(delay))
+            }
+            Self::NoCookie => {
+                "Your browser did not send the cookie that came with this form. Please enable \
+                 cookies for this site and try again."
+                    .to_owned()
+            }
+            Self::OutOfDate => "This form was out of date. Please try again.".to_owned(),
+        }
+    }
+}
+
+impl Pages {
+    /// GET: the form; somebody who is logged in goes on at once.
+    pub(super) fn login_page(&self, request: &PageRequest) -> Answer {
+        let next = self.next(None, request.query());
+        if request.visitor.user().is_some() {
+            return Ok(answer::redirect(&self.after_login(next.as_ref())));
+        }
+        self.login_form(request, "", next.as_ref(), None)
+    }
+
+    /// POST: checks the credentials and begins a session.
+    pub(super) async fn log_in(&self, request: &PageRequest) -> Answer {
+        let form = self.submitted(request)?;
+        let next = self.next(Some(&form), request.query());
+        let credentials = Credentials::of(&form);
+        let again =
+            |failure| self.login_form(request, credentials.username, next.as_ref(), Some(failure));
+        if let Err(failure) = self.check_token(request, &form) {
+            return again(failure);
+        }
+        match self.verify(&credentials, request).await? {
+            Ok(verified) => self.begin(request, &verified, next.as_ref()).await,
+            Err(failure) => again(failure),
+        }
+    }
+
+    /// Asks the directory, unless there were too many failures or nothing could be right.
+    async fn verify(
+        &self,
+        credentials: &Credentials<'_>,
+        request: &PageRequest,
+    ) -> Result<Result<Verified, Failure>, super::Notice> {
+        let Credentials { username, password } = credentials;
+        if username.is_empty() || password.is_empty() {
+            return Ok(Err(Failure::Wrong));
+        }
+        let account = normalize_username(username).unwrap_or_else(|_| (*username).to_owned());
+        let (lockout, address) = (&self.settings.lockout, request.address);
+        let attempt = match self.state.throttle.admit(lockout, &account, address, request.now).await
+        {
+            Ok(attempt) => attempt,
+            Err(delay) => {
+                tracing::warn!(%address, seconds = delay.as_secs(), "too many failed logins");
+                return Ok(Err(Failure::Throttled(delay)));
+            }
+        };
+        if password.len() > MAX_PASSWORD_LENGTH {
+            attempt.failed();
+            return Ok(Err(Failure::Wrong));
+        }
+        let password = (*password).to_owned();
+        match self.state.directory.verify(username, password, request.now).await {
+            Ok(Ok(verified)) => {
+                attempt.succeeded();
+                Ok(Ok(verified))
+            }
+            Ok(Err(_)) => {
+                attempt.failed();
+                // The name is not logged: people type passwords into the wrong field.
+                tracing::warn!(%address, "a login failed");
+                Ok(Err(Failure::Wrong))
+            }
+            Err(error) => {
+                attempt.abandoned();
+                Err(answer::unavailable(&error.to_string()))
+            }
+        }
+    }
+
+    /// Begins the session and sends the browser on, with new cookies for both session and forms.
+    async fn begin(
+        &self,
+        request: &PageRequest,
+        verified: &Verified,
+        next: Option<&NextPath>,
+    ) -> Answer {
+        let secret = Secret::random().map_err(answer::no_randomness)?;
+        let (settings, now, user) = (&self.sessions, request.now, verified.user());
+        let id = self
+            .state
+            .sessions
+            .log_in(verified, request.session_id.as_ref(), now, &settings.lifetime)
+            .map_err(answer::no_randomness)?;
+        if let Err(error) = self.state.directory.record_login(user.id, now).await {
+            tracing::warn!(%error, user = user.username, "the login could not be recorded");
+        }
+        tracing::info!(user = user.username, address = %request.address, "logged in");
+        let max_age = (!settings.expire_at_browser_close).then_some(settings.lifetime.age);
+        let session = cookie::session_cookie(&settings.cookie, &id, max_age, request.is_secure);
+        let mut response = answer::redirect(&self.after_login(next));
+        response.headers_mut().append(header::SET_COOKIE, session);
+        response.headers_mut().append(header::SET_COOKIE, self.csrf_cookie(&secret, request));
+        Ok(response)
+    }
+
+    /// The form, for the first time or again. Nothing in it depends on whether there is such a user.
+    pub(super) fn login_form(
+        &self,
+        request: &PageRequest,
+        username: &str,
+        next: Option<&NextPath>,
+        failure: Option<Failure>,
+    ) -> Answer {
+        let names = context! {
+            form => form(username, failure),
+            next => next.map(NextPath::as_str).unwrap_or_default(),
+        };
+        let status = failure.map_or(StatusCode::OK, Failure::status);
+        let mut response = self.form_page(request, status, "registration/login.html", names)?;
+        if let Some(Failure::Throttled(delay)) = failure {
+            retry_after(&mut response, delay);
+        }
+        Ok(response)
+    }
+}
+
+impl<'f> Credentials<'f> {
+    /// The name without space around it, as Django's `CharField` has it, and the password exactly.
+    fn of(form: &'f Form) -> Self {
+        Self {
+            username: form.value("username").unwrap_or_default().trim(),
+            password: form.value("password").unwrap_or_default(),
+        }
+    }
+}
+
+/// The `form` of the template, with the names of Django's `AuthenticationForm`.
+fn form(username: &str, failure: Option<Failure>) -> Value {
+    let messages: Vec<String> = failure.map(Failure::message).into_iter().collect();
+    let errors = (!messages.is_empty()).then(|| context! { __all__ => messages.clone() });
+    let field = |name: &str, label, value| {
+        let (id, none) = (format!("id_{name}"), Vec::<String>::new());
+        context! { id_for_label => id.clone(), name, id, label, value, errors => none }
+    };
+    context! {
+        username => field("username", "Username", username),
+        password => field("password", "Password", ""),
+        errors,
+        non_field_errors => messages,
+        is_refused => failure == Some(Failure::Wrong),
+    }
+}
+
+fn retry_after(response: &mut Response<Bytes>, delay: Duration) {
+    let seconds = HeaderValue::from(delay.as_secs().max(1));
+    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+}
+
+fn in_words(delay: Duration) -> String {
+    match delay.as_secs() {
+        0 | 1 => "a second".to_owned(),
+        seconds @ 2..=90 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
+    }
+}

@@ -1,0 +1,315 @@
+//! The pages' templates: Jinja, built in, and each replaceable by a file of the same name.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, Output, UndefinedBehavior, Value, context};
+use sha2::{Digest as _, Sha256};
+
+/// The templates that every gateway has, under Django's names where Django has them.
+const BUILT_IN: [(&str, &str); 7] = [
+    ("base.html", include_str!("templates/base.html")),
+    ("registration/login.html", include_str!("templates/registration/login.html")),
+    ("registration/logged_out.html", include_str!("templates/registration/logged_out.html")),
+    ("registration/logout.html", include_str!("templates/registration/logout.html")),
+    ("profile.html", include_str!("templates/profile.html")),
+    ("setup.html", include_str!("templates/setup.html")),
+    ("refusal.html", include_str!("templates/refusal.html")),
+];
+
+/// The stylesheet's name in the directory of templates.
+const STYLESHEET: &str = "style.css";
+
+/// How many files are read from the directory, and how deep: it may be the wrong one.
+const MAX_FILES: usize = 500;
+const MAX_DEPTH: usize = 8;
+
+/// How many steps a template may take; the built-in ones need a few hundred.
+const FUEL: u64 = 1_000_000;
+
+/// Every template, compiled, and the stylesheet.
+pub(super) struct Templates {
+    environment: Environment<'static>,
+    files: Files,
+    stylesheet: String,
+}
+
+/// Which templates came from where.
+#[derive(Default)]
+struct Files(BTreeMap<String, PathBuf>);
+
+/// A template that cannot be used; the gateway does not start with it, and a reload is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateError {
+    /// The file, or the name of a built-in template.
+    pub file: PathBuf,
+    /// The line, counted from one, if the error is on one.
+    pub line: Option<usize>,
+    /// What is wrong, in a sentence.
+    pub message: String,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        write!(f, "`{}{line}`: {}", self.file.display(), self.message)
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+impl Templates {
+    /// Reads and compiles the built-in templates and those in `directory`, and tries each.
+    pub(super) fn load(directory: Option<&Path>) -> Result<Self, TemplateError> {
+        let mut templates = Self {
+            environment: environment(),
+            files: Files::default(),
+            stylesheet: include_str!("templates/style.css").to_owned(),
+        };
+        for (name, source) in BUILT_IN {
+            templates.add(name, source.to_owned())?;
+        }
+        if let Some(directory) = directory {
+            templates.add_directory(directory, "", 0)?;
+        }
+        let of_statuses = templates.files.0.keys().map(String::as_str);
+        let of_statuses = of_statuses.filter(|name| status_of(name).is_some());
+        for name in BUILT_IN.iter().map(|(name, _)| *name).chain(of_statuses) {
+            templates.render(name, sample())?;
+        }
+        Ok(templates)
+    }
+
+    /// Renders a template; an error names its file and line.
+    pub(super) fn render(&self, name: &str, context: Value) -> Result<String, TemplateError> {
+        self.environment
+            .get_template(name)
+            .and_then(|template| template.render(context))
+            .map_err(|error| self.files.locate(name, &error))
+    }
+
+    /// The template for refusals with this status: `403.html`, if the operator has one.
+    pub(super) fn for_status(&self, status: u16) -> Option<&str> {
+        self.files.0.keys().find(|name| status_of(name) == Some(status)).map(String::as_str)
+    }
+
+    /// The stylesheet, and a word that changes when it does.
+    pub(super) fn stylesheet(&self) -> (&str, String) {
+        let digest = Sha256::digest(self.stylesheet.as_bytes());
+        let version = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        (&self.stylesheet, version)
+    }
+
+    fn add(&mut self, name: &str, source: String) -> Result<(), TemplateError> {
+        self.environment
+            .add_template_owned(name.to_owned(), source)
+            .map_err(|error| self.files.locate(name, &error))
+    }
+
+    /// Adds the `.html` files in a directory under their paths below it.
+    fn add_directory(
+        &mut self,
+        directory: &Path,
+        prefix: &str,
+        depth: usize,
+    ) -> Result<(), TemplateError> {
+        let unreadable = |error: io::Error| TemplateError::unreadable(directory, &error);
+        for entry in fs::read_dir(directory).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let name = format!("{prefix}{name}");
+            if path.is_dir() && depth < MAX_DEPTH {
+                self.add_directory(&path, &format!("{name}/"), depth + 1)?;
+            } else if name == STYLESHEET {
+                self.stylesheet = read(&path)?;
+            } else if name.ends_with(".html") {
+                if self.files.0.len() == MAX_FILES {
+                    let message = format!(
+                        "there are more than {MAX_FILES} templates in it\n\
+                         hint: name a directory that holds nothing else"
+                    );
+                    let file = directory.to_owned();
+                    return Err(TemplateError { file, line: None, message });
+                }
+                let source = read(&path)?;
+                self.files.0.insert(name.clone(), path);
+                self.add(&name, source)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Files {
+    /// Where in which file an error happened while `name` was compiled or rendered.
+    fn locate(&self, name: &str, error: &minijinja::Error) -> TemplateError {
+        let name = error.name().unwrap_or(name);
+        let file = self.0.get(name).cloned().unwrap_or_else(|| PathBuf::from(name));
+        let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        TemplateError { file, line: error.line(), message }
+    }
+}
+
+impl TemplateError {
+    fn unreadable(path: &Path, error: &io::Error) -> Self {
+        Self { file: path.to_owned(), line: None, message: format!("cannot be read: {error}") }
+    }
+}
+
+/// The status in a name such as `403.html`.
+fn status_of(name: &str) -> Option<u16> {
+    name.strip_suffix(".html").filter(|status| status.len() == 3)?.parse().ok()
+}
+
+fn read(path: &Path) -> Result<String, TemplateError> {
+    fs::read_to_string(path).map_err(|error| TemplateError::unreadable(path, &error))
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    // Django shows nothing where a name is missing; so do we, all the way down.
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_formatter(|output, state, value| match value.as_str() {
+        Some(text) if !value.is_safe() && *state.auto_escape() == AutoEscape::Html => {
+            Ok(escape(text, output)?)
+        }
+        Some(_) | None => minijinja::escape_formatter(output, state, value),
+    });
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.unwrap_or_default());
+    environment.set_fuel(Some(FUEL));
+    environment.add_filter("date", date);
+    environment
+}
+
+/// Escapes as Django does. The engine's own way escapes `/` too, which is safe and makes every
+/// address in a page illegible.
+fn escape(text: &str, output: &mut Output<'_>) -> fmt::Result {
+    let mut rest = text;
+    while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
+        output.write_str(&rest[..at])?;
+        output.write_str(match rest.as_bytes()[at] {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            _ => "&#x27;",
+        })?;
+        rest = &rest[at + 1..];
+    }
+    output.write_str(rest)
+}
+
+/// `seconds|date`: a day, in English and UTC; `seconds|date("%Y")` in another form (strftime).
+fn date(seconds: Option<i64>, form: Option<&str>) -> String {
+    let day = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let form = form.unwrap_or("%-d %B %Y");
+    day.and_then(|day| jiff::fmt::strtime::format(form, day).ok()).unwrap_or_default()
+}
+
+/// Every template is tried with this when it is loaded, so that most mistakes are found then and
+/// not by a visitor.
+fn sample() -> Value {
+    let field = || context! { id => "id", name => "name", label => "Label", value => "" };
+    context! {
+        user => crate::web::scope::UserScope::of(&crate::domain::Visitor::Anonymous),
+        perms => crate::web::scope::PermsScope::of(&crate::domain::Visitor::Anonymous),
+        form => context! {
+            username => field(), password => field(), email => field(),
+            password1 => field(), password2 => field(),
+        },
+        groups => Vec::<String>::new(),
+        permissions => Vec::<String>::new(),
+        messages => Vec::<String>::new(),
+        status => 500,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, source) in files {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            io::Write::write_all(&mut fs::File::create(path).unwrap(), source.as_bytes()).unwrap();
+        }
+        directory
+    }
+
+    fn load(files: &[(&str, &str)]) -> Result<Templates, TemplateError> {
+        Templates::load(Some(directory(files).path()))
+    }
+
+    #[test]
+    fn the_built_in_templates_are_right() {
+        assert!(Templates::load(None).is_ok());
+    }
+
+    #[test]
+    fn a_file_stands_in_for_one_template_and_the_others_stay() {
+        let mine = "{% extends 'mine/base.html' %}{% block content %}{{ next }}{% endblock %}";
+        let templates = load(&[
+            ("registration/login.html", mine),
+            ("mine/base.html", "<b>{% block content %}{% endblock %}</b>"),
+            ("style.css", "body { color: red }"),
+            ("notes.txt", "{% no template"),
+        ])
+        .unwrap();
+        let page = templates.render("registration/login.html", context! { next => "</x'\"&>" });
+        assert_eq!(page.unwrap(), "<b>&lt;/x&#x27;&quot;&amp;&gt;</b>");
+        assert!(templates.render("profile.html", sample()).unwrap().contains("</html>"));
+        assert_eq!(templates.stylesheet().0, "body { color: red }");
+        assert_ne!(templates.stylesheet().1, Templates::load(None).unwrap().stylesheet().1);
+    }
+
+    #[test]
+    fn an_error_has_its_file_and_line() {
+        for (source, line) in [
+            ("<p>\n{% if %}\n</p>", 2),
+            ("<p>\n\n{{ user.username|nonsense }}", 3),
+            ("\n{% include 'missing.html' %}", 2),
+            ("{% for x in [1] %}", 1),
+        ] {
+            let error = load(&[("registration/login.html", source)]).err().unwrap();
+            assert!(error.file.ends_with("registration/login.html"), "{error}");
+            assert_eq!(error.line, Some(line), "{error}");
+            assert!(error.to_string().contains(&format!("login.html:{line}`: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_and_a_missing_name_is_nothing() {
+        let error = Templates::load(Some(Path::new("/nonexistent/templates"))).err().unwrap();
+        assert!(error.to_string().starts_with("`/nonexistent/templates`: cannot be read"));
+        let templates = load(&[("x.html", "[{{ nothing.at.all }}{{ user.shoe_size }}]")]).unwrap();
+        assert_eq!(templates.render("x.html", sample()).unwrap(), "[]");
+    }
+
+    #[test]
+    fn a_status_may_have_a_template_of_its_own() {
+        let templates = load(&[("403.html", "x"), ("40.html", "{{ 1|nonsense }}")]).unwrap();
+        assert_eq!(templates.for_status(403), Some("403.html"));
+        assert_eq!(templates.for_status(404), None);
+        assert!(load(&[("404.html", "{{ title|nonsense }}")]).is_err(), "it is tried");
+    }
+
+    #[test]
+    fn a_template_cannot_run_forever() {
+        let endless =
+            "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
+        assert!(load(&[("profile.html", endless)]).is_err());
+    }
+
+    #[test]
+    fn dates_are_days() {
+        assert_eq!(date(Some(0), None), "1 January 1970");
+        assert_eq!(date(Some(86_400), Some("%Y-%m-%d")), "1970-01-02");
+        assert_eq!(date(None, None), "");
+    }
+}

@@ -1,0 +1,33 @@
+//! What Vestibule does, seen from outside: the real program over real sockets, with an application behind it that records every byte.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed; the harness is part of the tests"
+)]
+#![expect(clippy::print_stderr, reason = "a failed test shows the gateway's log")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests stand outside: their deadlines read the real clock, their files need no atomic writes"
+)]
+
+mod access;
+mod allowed_in_path;
+mod configuration;
+mod cookies;
+mod faults;
+mod forwarding;
+mod framing;
+mod harness;
+mod identity;
+mod limits;
+mod logging;
+mod login;
+mod next;
+mod paths;
+mod proxying;
+mod revocation;
+mod sessions;
+mod sites;
+mod streaming;
+mod support;
+mod tunnels;
