@@ -68,7 +68,6 @@ class Nginx(ApplicationTest):
     def create_users(cls):
         super().create_users()
         cls.gate.run("group", "create", "Uploaders")
-        cls.gate.run("permission", "create", "files.change_file", "Can upload and delete files")
         cls.gate.create_user(
             "eve", "--group", "Uploaders", "--permission", "files.change_file", "--email", "eve@example.org"
         )
