@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::ops::Range;
 
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
@@ -39,13 +40,22 @@ pub(super) struct Origin {
     pub(super) is_secure: bool,
     pub(super) host: Host,
     forwarded_for: HeaderValue,
+    /// The host that a trusted proxy was asked for, for the application only: rules and sites go
+    /// by `Host`.
+    forwarded_host: Option<HeaderValue>,
     port: HeaderValue,
 }
 
 /// The host asked for, as sent and as compared.
 pub(super) struct Host {
     sent: Option<HeaderValue>,
-    name: String,
+    name: Name,
+}
+
+/// A name in lower case: mostly a part of what was sent.
+enum Name {
+    Sent(Range<usize>),
+    Folded(String),
 }
 
 impl Peer {
@@ -75,6 +85,7 @@ impl Head {
         if !forwarding::expectation_is_known(request.headers()) {
             return Err(Refusal::Expectation);
         }
+        refuse_ambiguous_framing(request.headers())?;
         let host = Host::read(request)?;
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
         let path = RequestPath::parse(target).map_err(Refusal::MalformedPath)?;
@@ -86,6 +97,7 @@ impl Head {
                 is_secure: peer.is_secure,
                 host,
                 forwarded_for: peer.address_header.clone(),
+                forwarded_host: None,
                 port: peer.port_header.clone(),
             }
         };
@@ -102,6 +114,22 @@ fn refuse_method(method: &Method) -> Result<(), Refusal> {
     if is_refused { Err(Refusal::Method) } else { Ok(()) }
 }
 
+/// Refuses a body whose length two servers could read differently: the only coding is `chunked`,
+/// said once (RFC 9112, section 6.1), and beside it there is no `Content-Length`.
+fn refuse_ambiguous_framing(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            if headers.contains_key(CONTENT_LENGTH) {
+                return Err(Refusal::MalformedRequest("there are two lengths of the body"));
+            }
+            Ok(())
+        }
+        (Some(_), _) => Err(Refusal::MalformedRequest("the body's coding is not `chunked` alone")),
+    }
+}
+
 impl Host {
     /// The one host that the request asks for.
     fn read(request: &Request<Incoming>) -> Result<Self, Refusal> {
@@ -114,7 +142,7 @@ impl Host {
             return if request.version() == Version::HTTP_11 {
                 Err(Refusal::MalformedRequest("there is no `Host`"))
             } else {
-                Ok(Self { sent: None, name: String::new() })
+                Ok(Self { sent: None, name: Name::Folded(String::new()) })
             };
         };
         let text = sent.to_str().map_err(|_| Refusal::MalformedRequest("`Host` is not a name"))?;
@@ -125,13 +153,20 @@ impl Host {
         {
             return Err(Refusal::MalformedRequest("the target and `Host` name different hosts"));
         }
-        let name = name_of(text).ok_or(Refusal::MalformedRequest("`Host` is not a name"))?;
-        Ok(Self { sent: Some(sent.clone()), name: name.into_owned() })
+        let name = match name_of(text) {
+            Some(Cow::Borrowed(name)) => Name::Sent(0..name.len()),
+            Some(Cow::Owned(name)) => Name::Folded(name),
+            None => return Err(Refusal::MalformedRequest("`Host` is not a name")),
+        };
+        Ok(Self { sent: Some(sent.clone()), name })
     }
 
     /// The host in lower case, without a port and without a dot at the end; empty when not sent.
     pub(super) fn name(&self) -> &str {
-        &self.name
+        match &self.name {
+            Name::Sent(range) => self.as_sent().get(range.clone()).unwrap_or_default(),
+            Name::Folded(name) => name,
+        }
     }
 
     /// The header as sent.
@@ -189,6 +224,9 @@ impl Origin {
             let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
             value.rsplit(',').next().map(str::trim)
         };
+        let forwarded_host = last("x-forwarded-host")
+            .filter(|host| name_of(host).is_some())
+            .and_then(|host| HeaderValue::from_str(host).ok());
         let proto = last("x-forwarded-proto");
         let is_secure = proto.map_or(peer.is_secure, |proto| proto.eq_ignore_ascii_case("https"));
         let port = last("x-forwarded-port")
@@ -200,6 +238,7 @@ impl Origin {
             host,
             forwarded_for: HeaderValue::try_from(forwarded_for.join(", "))
                 .unwrap_or_else(|_| peer.address_header.clone()),
+            forwarded_host,
             port,
         }
     }
@@ -219,7 +258,7 @@ impl Origin {
         Forwarded {
             addresses: self.forwarded_for,
             is_secure: self.is_secure,
-            host: self.host.sent,
+            host: self.forwarded_host.or(self.host.sent),
             port: self.port,
         }
     }
@@ -254,7 +293,7 @@ mod tests {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
         let peer = Peer::new("10.0.0.1".parse().unwrap(), 80, false);
-        let host = Host { sent: None, name: String::new() };
+        let host = Host { sent: None, name: Name::Folded(String::new()) };
         let origin = Origin::behind_proxy(&headers, &peer, host, &["10.0.0.0/8".parse().unwrap()]);
         (origin.address.to_string(), origin.forwarded_for.to_str().unwrap().to_owned())
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
-use http::header::{REFERER, SET_COOKIE};
+use http::header::{CONNECTION, REFERER, SET_COOKIE};
 use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
@@ -35,7 +35,7 @@ use crate::sessions::Sessions;
 use crate::telemetry::{AccessLines, Counters};
 use crate::upstream::{self, ForwardError, Forwarded, Pool};
 use crate::web::body::{BodyError, RequestBody};
-use crate::web::forwarding;
+use crate::web::forwarding::{self, Told};
 use crate::web::refusal::Refusal;
 use crate::web::watch::{Ticks, Watch};
 
@@ -54,8 +54,6 @@ pub struct Gateway {
     pub directory: Arc<Directory>,
     /// Where everything slow runs: pages, passwords, the database.
     pub control: tokio::runtime::Handle,
-    /// Reads the time of day.
-    pub wall_clock: fn() -> Timestamp,
 }
 
 /// One worker's share of the gateway; it never leaves its thread.
@@ -67,6 +65,7 @@ pub struct Worker {
     counters: Arc<Counters>,
     lines: AccessLines,
     clock: Ticks,
+    now: Cell<Timestamp>,
     idle_timeout: Duration,
     open_tunnels: Cell<usize>,
 }
@@ -86,6 +85,7 @@ impl Worker {
         counters: Arc<Counters>,
         lines: AccessLines,
         idle_timeout: Duration,
+        now: Timestamp,
     ) -> Self {
         let mut latest = Cache::new(Arc::clone(&gateway.policy));
         let kept = Rc::new(Arc::clone(latest.load()));
@@ -97,6 +97,7 @@ impl Worker {
             counters,
             lines,
             clock,
+            now: Cell::new(now),
             idle_timeout,
             open_tunnels: Cell::new(0),
         }
@@ -105,6 +106,12 @@ impl Worker {
     /// The clock that this worker's connections are watched by.
     pub fn clock(&self) -> &Ticks {
         &self.clock
+    }
+
+    /// Moves the worker's clocks: `elapsed` since it was started, and the time of day.
+    pub fn tick(&self, elapsed: Duration, now: Timestamp) {
+        self.clock.set(elapsed);
+        self.now.set(now);
     }
 
     /// How many changed protocols are still spoken through this worker.
@@ -144,7 +151,11 @@ impl Worker {
             Err(stop) => {
                 exchange.refuse(&stop.refusal);
                 let asked = stop.asked(&method, audience);
-                policy.pages.refuse(&stop.refusal, &asked).map(Kind::Own)
+                let mut response = policy.pages.refuse(&stop.refusal, &asked).map(Kind::Own);
+                if stop.refusal.ends_the_connection() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
             }
         };
         exchange.answer(response)
@@ -165,8 +176,14 @@ impl Worker {
         let request = request.map(|body| RequestBody::new(body, &policy.stripped, watch));
 
         // Who is asking.
-        let caller =
-            visitor::identify(&self.gateway, policy, request.headers(), origin.is_secure).await?;
+        let caller = visitor::identify(
+            &self.gateway,
+            policy,
+            request.headers(),
+            origin.is_secure,
+            self.now.get(),
+        )
+        .await?;
         exchange.identify(&caller.visitor);
 
         // The gateway's own pages.
@@ -174,7 +191,7 @@ impl Worker {
             let page = page.to_owned();
             let answering =
                 own_pages::answer(&self.gateway, policy, page, path, origin, caller, request);
-            let response = answering.await?;
+            let response = Box::pin(answering).await?;
             exchange.own_page();
             return Ok(response);
         }
@@ -212,16 +229,15 @@ impl Worker {
         // What the application is told, and what it says.
         let route = &site.routes[permitted.route().0];
         exchange.allow(&route.rule);
-        let permitted = self.tell(policy, route, origin, &caller, permitted)?;
-        let mut response = self.forward(policy, route, permitted, watch).await?;
+        let (permitted, told) = self.tell(policy, route, origin, &caller, permitted)?;
+        let mut response = self.forward(policy, route, permitted, &told, watch).await?;
         if let Some(cookie) = caller.renewed_cookie {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)
     }
 
-    /// Writes into the request's head what the application is to know, after removing what only
-    /// the gateway may say.
+    /// Removes from the request's head what only the gateway may say, and finds what it has to say.
     fn tell(
         &self,
         policy: &Policy,
@@ -229,7 +245,7 @@ impl Worker {
         origin: Origin,
         caller: &Caller,
         mut permitted: Permitted<Request<RequestBody>>,
-    ) -> Result<Permitted<Request<RequestBody>>, Refusal> {
+    ) -> Result<(Permitted<Request<RequestBody>>, Told), Refusal> {
         let request = permitted.request_mut();
         request.body_mut().limit(route.max_body_size).map_err(|_| Refusal::BodyTooLarge)?;
         let length_is_unknown = request.body().length_is_unknown();
@@ -238,15 +254,11 @@ impl Worker {
         let headers = request.headers_mut();
         forwarding::clean_request(headers, &policy.stripped, length_is_unknown);
         policy.cookies.hide(headers);
-        origin.into_forwarded().set(headers);
         if let Some(protocol) = upgrade {
             forwarding::set_upgrade(headers, protocol);
         }
-        let told = self.told.borrow_mut().headers(&route.identity, caller)?;
-        for (name, value) in told.iter() {
-            headers.insert(name.clone(), value.clone());
-        }
-        Ok(permitted)
+        let identity = self.told.borrow_mut().headers(&route.identity, caller)?;
+        Ok((permitted, Told { forwarded: origin.into_forwarded(), identity }))
     }
 
     /// Sends the request through the single door, and cleans what comes back.
@@ -255,10 +267,11 @@ impl Worker {
         policy: &Policy,
         route: &Route,
         permitted: Permitted<Request<RequestBody>>,
+        told: &Told,
         watch: &Arc<Watch>,
     ) -> Result<Response<Kind>, Refusal> {
         let application = &policy.applications[route.application];
-        match upstream::forward(&self.pool, application, permitted, watch).await {
+        match upstream::forward(&self.pool, application, permitted, told, watch).await {
             Ok(Forwarded::Answered(mut response)) => {
                 forwarding::clean_answer(response.headers_mut());
                 policy.cookies.rename(response.headers_mut());

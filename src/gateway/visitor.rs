@@ -28,8 +28,8 @@ pub(super) async fn identify(
     policy: &Policy,
     headers: &HeaderMap,
     is_secure: bool,
+    now: Timestamp,
 ) -> Result<Caller, Refusal> {
-    let now = (gateway.wall_clock)();
     let settings = &policy.sessions;
     for id in cookie::session_ids(headers, &settings.cookie.name) {
         let Some(session) = gateway.sessions.load(&id, now, &settings.lifetime) else { continue };
@@ -66,12 +66,8 @@ async fn user_of(
         Some(Known::Gone) => Ok(None),
         None => {
             let directory = Arc::clone(&gateway.directory);
-            let loading = gateway.control.spawn(async move { directory.user(id, now).await });
-            match loading.await {
-                Ok(Ok(user)) => Ok(user),
-                Ok(Err(error)) => Err(Refusal::Unavailable(error.to_string())),
-                Err(crashed) => Err(Refusal::Broken(crashed.to_string())),
-            }
+            let loading = Box::pin(async move { directory.user(id, now).await });
+            loading.await.map_err(|error| Refusal::Unavailable(error.to_string()))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The login page, as Django's `LoginView` with `redirect_authenticated_user`.
+//! The login page, as Django's `LoginView`: whoever is logged in may log in again, as somebody else.
 
 use std::time::Duration;
 
@@ -64,12 +64,9 @@ impl Failure {
 }
 
 impl Pages {
-    /// GET: the form; somebody who is logged in goes on at once.
+    /// GET: the form.
     pub(super) fn login_page(&self, request: &PageRequest) -> Answer {
         let next = self.next(None, request.query());
-        if request.visitor.user().is_some() {
-            return Ok(answer::redirect(&self.after_login(next.as_ref())));
-        }
         self.login_form(request, "", next.as_ref(), None)
     }
 

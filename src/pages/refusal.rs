@@ -57,8 +57,8 @@ impl Notice {
 
     /// The body is not what a form sends.
     pub(super) const NO_FORM: Self = Self {
-        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        code: "unsupported_media_type",
+        status: StatusCode::BAD_REQUEST,
+        code: "not_a_form",
         title: "This is not a form",
         advice: "Go back and try it in another way.",
         allow: "",

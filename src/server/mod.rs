@@ -132,7 +132,6 @@ async fn serve(
         sessions: Arc::clone(&sessions),
         directory: Arc::clone(&directory),
         control,
-        wall_clock,
     });
 
     let access_log =

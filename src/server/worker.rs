@@ -14,10 +14,12 @@ use hyper::server::conn::http1;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
+use super::clock::wall_clock;
 use super::connection;
 use super::settings::Limits;
 use crate::gateway::{Gateway, Worker};
 use crate::telemetry::{AccessLines, Counters, Stopwatch};
+use crate::web::socket;
 use crate::web::watch::{Bounds, TICK, Ticks, Verdict, Watch};
 
 /// How long to wait when the process has no descriptor left for one more connection.
@@ -94,8 +96,14 @@ async fn work(share: Share) {
         ..
     } = share;
     let clock = Ticks::start();
-    let worker =
-        Rc::new(Worker::new(gateway, clock, Arc::clone(&counters), lines, limits.idle_timeout));
+    let worker = Rc::new(Worker::new(
+        gateway,
+        clock,
+        Arc::clone(&counters),
+        lines,
+        limits.idle_timeout,
+        wall_clock(),
+    ));
     let connections = Rc::new(Connections {
         open: RefCell::default(),
         next: Cell::new(0),
@@ -144,7 +152,7 @@ async fn tick(worker: Rc<Worker>, connections: Rc<Connections>, limits: Limits) 
     let mut until_sweep = SWEEP_EVERY;
     loop {
         interval.tick().await;
-        worker.clock().set(started.elapsed());
+        worker.tick(started.elapsed(), wall_clock());
         for watch in connections.open.borrow().values() {
             watch.check(&bounds);
         }
@@ -182,7 +190,7 @@ async fn accept(
             tracing::warn!(peer = %from, "`max_connections` are open; one more was closed");
             continue;
         };
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = socket::tune(&stream) {
             tracing::debug!(peer = %from, %error, "the connection ended at once");
             continue;
         }

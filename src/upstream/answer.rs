@@ -14,7 +14,6 @@ use super::pool::Lease;
 /// When the body has ended well, the connection rests and serves the next request. When it is
 /// dropped before, or ends in an error, the connection is closed with it: nobody must read what
 /// was left of somebody else's answer.
-#[derive(Debug)]
 pub struct Answer {
     incoming: Incoming,
     lease: Option<Lease>,
@@ -29,7 +28,7 @@ impl Answer {
 
     fn rest_if_ended(&mut self) {
         if self.incoming.is_end_stream()
-            && let Some(mut lease) = self.lease.take()
+            && let Some(lease) = self.lease.take()
         {
             lease.give_back();
         }
@@ -44,10 +43,19 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
+        let Self { incoming, lease } = &mut *self;
+        let mut polled = Pin::new(&mut *incoming).poll_frame(context);
+        if polled.is_pending()
+            && let Some(lease) = lease
+        {
+            // Nothing moves on the connection unless somebody moves it.
+            lease.poll(context);
+            polled = Pin::new(incoming).poll_frame(context);
+        }
+        let frame = ready!(polled);
         match &frame {
             None => {
-                if let Some(mut lease) = self.lease.take() {
+                if let Some(lease) = self.lease.take() {
                     lease.give_back();
                 }
             }

@@ -20,11 +20,10 @@ pub use settings::{Server, Settings};
 
 use crate::domain::Permitted;
 use crate::web::body::{BodyError, RequestBody};
-use crate::web::forwarding;
+use crate::web::forwarding::{self, Told};
 use crate::web::watch::{Phase, Watch};
 
 /// What the application said.
-#[derive(Debug)]
 pub enum Forwarded {
     /// An answer, its body still to come.
     Answered(Response<Answer>),
@@ -57,8 +56,8 @@ pub enum ForwardError {
     Body(BodyError),
 }
 
-/// Sends a permitted request to `application`, to the very target on which it was judged, and
-/// waits for the head of the answer.
+/// Sends a permitted request to `application`, to the very target on which it was judged and with
+/// what the gateway tells it, and waits for the head of the answer.
 ///
 /// A request is sent a second time when the first connection was an idle one that had died, and
 /// only where that is safe: it was not sent at all, or it is idempotent and has no body (RFC 9110,
@@ -67,6 +66,7 @@ pub async fn forward(
     pool: &Pool,
     application: &Application,
     permitted: Permitted<Request<RequestBody>>,
+    told: &Told,
     watch: &Watch,
 ) -> Result<Forwarded, ForwardError> {
     let (mut request, path) = permitted.into_parts();
@@ -74,9 +74,11 @@ pub async fn forward(
     *request.version_mut() = Version::HTTP_11;
     let asked_upgrade = forwarding::upgrade_of(request.headers());
     watch.enter(Phase::Answer, application.settings.response_timeout);
-    let outcome = pool.send(application, request, watch).await;
+    let outcome = pool.send(application, request, told, watch).await;
     watch.work();
     let (mut response, lease) = outcome?;
+    // What the application speaks is between it and us.
+    *response.version_mut() = Version::HTTP_11;
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let granted = forwarding::upgrade_of(response.headers());
@@ -84,6 +86,7 @@ pub async fn forward(
             return Err(ForwardError::Garbled("it changed protocol unasked".to_owned()));
         }
         let tunnel = hyper::upgrade::on(&mut response);
+        tokio::task::spawn_local(lease.into_connection().run());
         return Ok(Forwarded::Switched(response.map(drop), tunnel));
     }
     Ok(Forwarded::Answered(response.map(|incoming| Answer::new(incoming, lease))))

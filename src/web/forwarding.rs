@@ -4,6 +4,7 @@
 //! afterwards: the removal is unconditional, by folded name, and comes before anything is added.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
@@ -11,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cookie;
+use super::identity_headers::Rendered;
 
 /// Names, under every spelling of which a client's header is removed.
 #[derive(Debug, Clone, Default)]
@@ -88,21 +90,8 @@ impl StrippedNames {
 
     /// Removes every header of these names; for trailers as well as for heads.
     pub fn strip_all(&self, headers: &mut HeaderMap) {
-        let mut found: [Option<HeaderName>; 8] = Default::default();
-        loop {
-            let mut count = 0;
-            for name in headers.keys() {
-                if count < found.len() && self.contains(name.as_str()) {
-                    found[count] = Some(name.clone());
-                    count += 1;
-                }
-            }
-            for name in found.iter_mut().filter_map(Option::take) {
-                headers.remove(name);
-            }
-            if count < found.len() {
-                return;
-            }
+        while let Some(name) = headers.keys().find(|name| self.contains(name.as_str())).cloned() {
+            headers.remove(name);
         }
     }
 }
@@ -138,16 +127,31 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-impl Forwarded {
-    /// Writes the four headers; whatever a client sent under these names is gone already.
-    pub fn set(self, headers: &mut HeaderMap) {
-        headers.insert(X_FORWARDED_FOR, self.addresses);
-        let proto = if self.is_secure { "https" } else { "http" };
+/// What only the gateway says to the application, written last, into every copy of a request that
+/// is sent.
+#[derive(Debug)]
+pub struct Told {
+    /// Where the visitor comes from.
+    pub forwarded: Forwarded,
+    /// Who the visitor is.
+    pub identity: Rc<Rendered>,
+}
+
+impl Told {
+    /// Writes the headers; whatever a client sent under these names is gone already.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        let Forwarded { addresses, is_secure, host, port } = &self.forwarded;
+        headers.reserve(4 + self.identity.len());
+        headers.insert(X_FORWARDED_FOR, addresses.clone());
+        let proto = if *is_secure { "https" } else { "http" };
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-        if let Some(host) = self.host {
-            headers.insert(X_FORWARDED_HOST, host);
+        if let Some(host) = host {
+            headers.insert(X_FORWARDED_HOST, host.clone());
         }
-        headers.insert(X_FORWARDED_PORT, self.port);
+        headers.insert(X_FORWARDED_PORT, port.clone());
+        for (name, value) in self.identity.iter() {
+            headers.insert(name.clone(), value.clone());
+        }
     }
 }
 
@@ -210,10 +214,17 @@ fn lists(value: &HeaderValue, token: &str) -> bool {
 }
 
 /// The protocol that a message wants to change to, when `Connection` says so as well.
+///
+/// Another version of HTTP, or TLS, is not one that is relayed: requests would follow that nobody
+/// judges.
 pub fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
     let protocol = headers.get(UPGRADE)?;
     let is_asked = headers.get_all(CONNECTION).iter().any(|value| lists(value, "upgrade"));
-    is_asked.then(|| protocol.clone())
+    let carries_requests = protocol.as_bytes().split(|&byte| byte == b',').any(|name| {
+        let name = name.trim_ascii().to_ascii_lowercase();
+        [&b"h2"[..], b"http", b"tls"].iter().any(|version| name.starts_with(version))
+    });
+    (is_asked && !carries_requests).then(|| protocol.clone())
 }
 
 /// Writes the two headers by which a change of protocol is asked for or granted.

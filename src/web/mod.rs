@@ -10,4 +10,5 @@ pub mod forwarding;
 pub mod identity_headers;
 pub mod refusal;
 pub mod scope;
+pub mod socket;
 pub mod watch;

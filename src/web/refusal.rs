@@ -98,6 +98,11 @@ impl Refusal {
         }
     }
 
+    /// Whether nothing that follows on the connection can be trusted to be a request.
+    pub fn ends_the_connection(&self) -> bool {
+        matches!(self, Self::MalformedRequest(_) | Self::BodyTooLarge | Self::BodyTimeout)
+    }
+
     /// A word for programs and metrics, stable over versions.
     pub fn code(&self) -> &'static str {
         match self {

@@ -107,9 +107,9 @@ fn has_escape(decoded: &[u8]) -> bool {
     })
 }
 
-/// Whether a segment is `.`, `..`, or what a server that trims dots and blanks takes for one.
+/// Whether a segment is `.` or `..`, or what a server that trims blanks takes for one.
 fn is_dot_segment(segment: &str) -> bool {
-    segment.starts_with('.') && segment.chars().all(|c| c == '.' || c.is_whitespace())
+    matches!(segment.trim_end(), "." | "..")
 }
 
 /// As servlets read it: parameters dropped from each segment.
@@ -156,8 +156,9 @@ fn with_merged_slashes(path: &str) -> Option<String> {
     })
 }
 
-/// As Node's `new URL` and PHP's `parse_url` read it: what follows `//` is a host name.
+/// As Node's `new URL` and PHP's `parse_url` read it: what follows `//`, or more of them, is a
+/// host name.
 fn without_authority(path: &str) -> Option<String> {
-    let rest = path.strip_prefix("//")?;
+    let rest = path.strip_prefix("//")?.trim_start_matches('/');
     Some(rest.find('/').map_or_else(|| "/".to_owned(), |slash| rest[slash..].to_owned()))
 }
