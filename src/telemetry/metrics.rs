@@ -180,7 +180,7 @@ impl Collector for Everything {
         )?;
         let buckets: Vec<(f64, u64)> = (0..=BOUNDS.len())
             .map(|index| {
-                let bound = BOUNDS.get(index).map_or(f64::MAX, |&micros| micros as f64 / 1e6);
+                let bound = BOUNDS.get(index).map_or(f64::INFINITY, |&micros| micros as f64 / 1e6);
                 (bound, self.sum(|worker| &worker.durations[index]))
             })
             .collect();
@@ -209,5 +209,36 @@ impl Collector for Everything {
             ConstGauge::new(value).encode(metric)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Gauges for Nothing {
+        fn sessions(&self) -> u64 {
+            0
+        }
+
+        fn reload_succeeded(&self) -> bool {
+            true
+        }
+
+        fn lost_lines(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn the_last_bucket_is_without_a_bound() {
+        let counters = Arc::new(Counters::default());
+        let text = Exposition::new(vec![counters], Arc::new(Nothing)).text().unwrap();
+        assert!(
+            text.contains("vestibule_request_duration_seconds_bucket{le=\"+Inf\"} 0"),
+            "{text}"
+        );
     }
 }
