@@ -74,8 +74,11 @@ pub struct Worker {
 /// workers write to as well.
 struct CurrentPolicy {
     latest: Cache<Arc<ArcSwap<Policy>>, Arc<Policy>>,
-    kept: Rc<Arc<Policy>>,
+    kept: Rc<HeldPolicy>,
 }
+
+/// The policy as one worker holds it.
+struct HeldPolicy(Arc<Policy>);
 
 impl Worker {
     /// The share of a worker whose clock, counters and log lines these are.
@@ -88,7 +91,7 @@ impl Worker {
         now: Timestamp,
     ) -> Self {
         let mut latest = Cache::new(Arc::clone(&gateway.policy));
-        let kept = Rc::new(Arc::clone(latest.load()));
+        let kept = Rc::new(HeldPolicy(Arc::clone(latest.load())));
         Self {
             gateway,
             policy: RefCell::new(CurrentPolicy { latest, kept }),
@@ -120,11 +123,11 @@ impl Worker {
     }
 
     /// The policy as of now; a request keeps the one that it began with.
-    fn policy(&self) -> Rc<Arc<Policy>> {
+    fn policy(&self) -> Rc<HeldPolicy> {
         let mut policy = self.policy.borrow_mut();
         let CurrentPolicy { latest, kept } = &mut *policy;
-        if !Arc::ptr_eq(latest.load(), kept) {
-            *kept = Rc::new(Arc::clone(latest.load()));
+        if !Arc::ptr_eq(latest.load(), &kept.0) {
+            *kept = Rc::new(HeldPolicy(Arc::clone(latest.load())));
         }
         Rc::clone(kept)
     }
@@ -143,10 +146,11 @@ impl Worker {
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         watch.work();
-        let policy = self.policy();
+        let held = self.policy();
+        let policy = &held.0;
         let (method, audience) = (request.method().clone(), Audience::of(request.headers()));
         let mut exchange = Exchange::begin(&self, &watch, &peer, &request);
-        let response = match self.pass(&policy, &peer, &watch, request, &mut exchange).await {
+        let response = match self.pass(policy, &peer, &watch, request, &mut exchange).await {
             Ok(response) => response,
             Err(stop) => {
                 exchange.refuse(&stop.refusal);

@@ -33,12 +33,9 @@ pub(super) async fn identify(
     let settings = &policy.sessions;
     for id in cookie::session_ids(headers, &settings.cookie.name) {
         let Some(session) = gateway.sessions.load(&id, now, &settings.lifetime) else { continue };
-        let user = match user_of(gateway, session.user(), now).await? {
-            Some(user) => user,
-            None => {
-                gateway.sessions.log_out(&id);
-                continue;
-            }
+        let Some(user) = user_of(gateway, session.user(), now).await? else {
+            gateway.sessions.log_out(&id);
+            continue;
         };
         let Ok(identity) = Identity::confirm(session, user, now, &settings.lifetime) else {
             gateway.sessions.log_out(&id);

@@ -92,14 +92,14 @@ fn socket(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
 }
 
 fn hint_for(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::AddrInUse => {
-            "\nhint: another program listens there; stop it, or set another `server.listen`"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "\nhint: ports below 1024 need CAP_NET_BIND_SERVICE, or systemd's vestibule.socket"
-        }
-        io::ErrorKind::AddrNotAvailable => "\nhint: this machine has no such address",
-        _ => "",
+    let kind = cause.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        "\nhint: another program listens there; stop it, or set another `server.listen`"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "\nhint: ports below 1024 need CAP_NET_BIND_SERVICE, or systemd's vestibule.socket"
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "\nhint: this machine has no such address"
+    } else {
+        ""
     }
 }

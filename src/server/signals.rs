@@ -48,7 +48,7 @@ impl Signals {
 
 /// Tells systemd that requests are answered.
 pub(super) fn ready() {
-    notify(&[NotifyState::Ready, NotifyState::Status("answering requests".into())]);
+    notify(&[NotifyState::Ready, NotifyState::Status("answering requests")]);
 }
 
 /// Tells systemd that the file is being read again.
