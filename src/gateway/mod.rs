@@ -14,6 +14,7 @@ mod tunnel;
 mod visitor;
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub use policy::Policy;
 pub use settings::Settings;
 
 use crate::accounts::Directory;
-use crate::domain::{Decision, Permitted, Timestamp, Visitor, authorize};
+use crate::domain::{Decision, Permitted, RequestPath, Timestamp, Visitor, authorize};
 use crate::pages::{Asked, Audience};
 use crate::sessions::Sessions;
 use crate::telemetry::{AccessLines, Counters};
@@ -139,30 +140,24 @@ impl Worker {
     }
 
     /// Answers one request, whatever it is.
+    ///
+    /// The future is moved before it is first polled: it is kept small by doing in functions what
+    /// waits for nothing, and by boxing what is rare.
     pub async fn answer(
         self: Rc<Self>,
         peer: Rc<Peer>,
         watch: Arc<Watch>,
         request: Request<Incoming>,
-    ) -> Response<AnswerBody> {
+    ) -> Result<Response<AnswerBody>, Infallible> {
         watch.work();
         let held = self.policy();
-        let policy = &held.0;
         let (method, audience) = (request.method().clone(), Audience::of(request.headers()));
         let mut exchange = Exchange::begin(&self, &watch, &peer, &request);
-        let response = match self.pass(policy, &peer, &watch, request, &mut exchange).await {
+        let response = match self.pass(&held.0, &peer, &watch, request, &mut exchange).await {
             Ok(response) => response,
-            Err(stop) => {
-                exchange.refuse(&stop.refusal);
-                let asked = stop.asked(&method, audience);
-                let mut response = policy.pages.refuse(&stop.refusal, &asked).map(Kind::Own);
-                if stop.refusal.ends_the_connection() {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                response
-            }
+            Err(stop) => refuse(&held.0, &stop, &method, audience, &mut exchange),
         };
-        exchange.answer(response)
+        Ok(exchange.answer(response))
     }
 
     /// The life of a request that nothing stops: every `?` is a refusal.
@@ -173,69 +168,39 @@ impl Worker {
         watch: &Arc<Watch>,
         mut request: Request<Incoming>,
         exchange: &mut Exchange,
-    ) -> Result<Response<Kind>, Stop> {
+    ) -> Result<Response<Kind>, Box<Stop>> {
         // The path is read once; this value is what is judged and what is sent.
         let Head { path, origin } = Head::read(&request, peer, policy)?;
         exchange.expect_upgrade(&mut request);
         let request = request.map(|body| RequestBody::new(body, &policy.stripped, watch));
 
         // Who is asking.
-        let caller = visitor::identify(
-            &self.gateway,
-            policy,
-            request.headers(),
-            origin.is_secure,
-            self.now.get(),
-        )
-        .await?;
+        let mut caller = loop {
+            match visitor::identify(&self.gateway, policy, &request, &origin, self.now.get()) {
+                Ok(caller) => break caller,
+                Err(stranger) => Box::pin(stranger.load(&self.gateway)).await?,
+            }
+        };
         exchange.identify(&caller.visitor);
 
         // The gateway's own pages.
         if let Some(page) = path.below(policy.pages.prefix()) {
             let page = page.to_owned();
-            let answering =
-                own_pages::answer(&self.gateway, policy, page, path, origin, caller, request);
-            let response = Box::pin(answering).await?;
             exchange.own_page();
-            return Ok(response);
+            let asked = own_pages::Asked { page, path, origin, caller, request };
+            return Ok(Box::pin(own_pages::answer(&self.gateway, policy, asked)).await?);
         }
 
         // Which rule, and whether it lets this visitor pass.
-        let referer = request.headers().get(REFERER).cloned();
-        let site = policy.site(origin.host.name())?;
-        let method = request.method().clone();
-        let circumstances = origin.circumstances(&method);
-        let permitted = match authorize(&site.rules, &caller.visitor, path, &circumstances, request)
-        {
-            Decision::Allow(permitted) => permitted,
-            Decision::LogIn(refused) => {
-                return Err(Stop {
-                    login_url: Some(site.routes[refused.route.0].login_url.clone()),
-                    target: refused.path.into_target(),
-                    host: origin.host.as_sent().to_owned(),
-                    referer,
-                    ..Stop::from(Refusal::LogIn)
-                });
-            }
-            Decision::Deny(refused) => {
-                return Err(Stop {
-                    visitor: caller.visitor,
-                    target: refused.path.into_target(),
-                    host: origin.host.as_sent().to_owned(),
-                    ..Stop::from(Refusal::Denied)
-                });
-            }
-            Decision::OddPath(oddity) => return Err(Refusal::OddPath(oddity).into()),
-            Decision::Ambiguous => return Err(Refusal::AmbiguousPath.into()),
-            Decision::Broken(test) => return Err(Refusal::Broken(test.to_string()).into()),
-        };
+        let (route, mut permitted) = judge(policy, path, &origin, &caller, request)?;
+        exchange.allow(&route.rule);
 
         // What the application is told, and what it says.
-        let route = &site.routes[permitted.route().0];
-        exchange.allow(&route.rule);
-        let (permitted, told) = self.tell(policy, route, origin, &caller, permitted)?;
-        let mut response = self.forward(policy, route, permitted, &told, watch).await?;
-        if let Some(cookie) = caller.renewed_cookie {
+        let told = self.tell(policy, route, origin, &caller, &mut permitted)?;
+        let renewed_cookie = caller.renewed_cookie.take();
+        drop(caller);
+        let mut response = self.forward(policy, route, permitted, told, watch).await?;
+        if let Some(cookie) = renewed_cookie {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)
@@ -248,8 +213,8 @@ impl Worker {
         route: &Route,
         origin: Origin,
         caller: &Caller,
-        mut permitted: Permitted<Request<RequestBody>>,
-    ) -> Result<(Permitted<Request<RequestBody>>, Told), Refusal> {
+        permitted: &mut Permitted<Request<RequestBody>>,
+    ) -> Result<Told, Refusal> {
         let request = permitted.request_mut();
         request.body_mut().limit(route.max_body_size).map_err(|_| Refusal::BodyTooLarge)?;
         let length_is_unknown = request.body().length_is_unknown();
@@ -262,7 +227,7 @@ impl Worker {
             forwarding::set_upgrade(headers, protocol);
         }
         let identity = self.told.borrow_mut().headers(&route.identity, caller)?;
-        Ok((permitted, Told { forwarded: origin.into_forwarded(), identity }))
+        Ok(Told { forwarded: origin.into_forwarded(), identity })
     }
 
     /// Sends the request through the single door, and cleans what comes back.
@@ -271,11 +236,11 @@ impl Worker {
         policy: &Policy,
         route: &Route,
         permitted: Permitted<Request<RequestBody>>,
-        told: &Told,
+        told: Told,
         watch: &Arc<Watch>,
     ) -> Result<Response<Kind>, Refusal> {
         let application = &policy.applications[route.application];
-        match upstream::forward(&self.pool, application, permitted, told, watch).await {
+        match upstream::forward(&self.pool, application, permitted, &told, watch).await {
             Ok(Forwarded::Answered(mut response)) => {
                 forwarding::clean_answer(response.headers_mut());
                 policy.cookies.rename(response.headers_mut());
@@ -294,6 +259,59 @@ impl Worker {
             Err(error) => Err(refusal_for(error, &application.settings.name)),
         }
     }
+}
+
+/// Finds the rule that decides on the request, and says where it leads if it lets the visitor pass.
+fn judge<'p>(
+    policy: &'p Policy,
+    path: RequestPath,
+    origin: &Origin,
+    caller: &Caller,
+    request: Request<RequestBody>,
+) -> Result<(&'p Route, Permitted<Request<RequestBody>>), Box<Stop>> {
+    let referer = request.headers().get(REFERER).cloned();
+    let site = policy.site(origin.host.name())?;
+    let method = request.method().clone();
+    let circumstances = origin.circumstances(&method);
+    let host = || origin.host.as_sent().to_owned();
+    Err(Box::new(match authorize(&site.rules, &caller.visitor, path, &circumstances, request) {
+        Decision::Allow(permitted) => {
+            return Ok((&site.routes[permitted.route().0], permitted));
+        }
+        Decision::LogIn(refused) => Stop {
+            login_url: Some(site.routes[refused.route.0].login_url.clone()),
+            target: refused.path.into_target(),
+            host: host(),
+            referer,
+            ..Stop::from(Refusal::LogIn)
+        },
+        Decision::Deny(refused) => Stop {
+            visitor: caller.visitor.clone(),
+            target: refused.path.into_target(),
+            host: host(),
+            ..Stop::from(Refusal::Denied)
+        },
+        Decision::OddPath(oddity) => Refusal::OddPath(oddity).into(),
+        Decision::Ambiguous => Refusal::AmbiguousPath.into(),
+        Decision::Broken(test) => Refusal::Broken(test.to_string()).into(),
+    }))
+}
+
+/// The answer to a request that was stopped.
+fn refuse(
+    policy: &Policy,
+    stop: &Stop,
+    method: &Method,
+    audience: Audience,
+    exchange: &mut Exchange,
+) -> Response<Kind> {
+    exchange.refuse(&stop.refusal);
+    let asked = stop.asked(method, audience);
+    let mut response = policy.pages.refuse(&stop.refusal, &asked).map(Kind::Own);
+    if stop.refusal.ends_the_connection() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The refusal that a failed exchange with the application `name` comes to.
@@ -332,6 +350,12 @@ impl From<Refusal> for Stop {
             referer: None,
             login_url: None,
         }
+    }
+}
+
+impl From<Refusal> for Box<Stop> {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.into())
     }
 }
 

@@ -14,17 +14,23 @@ use crate::pages::{PageRequest, Pages};
 use crate::web::body::{BodyError, RequestBody};
 use crate::web::refusal::Refusal;
 
-/// Answers a request for `page`, which lies below the prefix. Forms are small; a larger body is
-/// refused before it is read.
+/// A request for a page below the prefix.
+pub(super) struct Asked {
+    pub(super) page: String,
+    pub(super) path: RequestPath,
+    pub(super) origin: Origin,
+    pub(super) caller: Caller,
+    pub(super) request: Request<RequestBody>,
+}
+
+/// Answers a request for one of the pages. Forms are small; a larger body is refused before it is
+/// read.
 pub(super) async fn answer(
     gateway: &Gateway,
     policy: &Arc<Policy>,
-    page: String,
-    path: RequestPath,
-    origin: Origin,
-    caller: Caller,
-    request: Request<RequestBody>,
+    asked: Asked,
 ) -> Result<Response<Kind>, Refusal> {
+    let Asked { page, path, origin, caller, request } = asked;
     let (head, mut body) = request.into_parts();
     let refusal = |error: BodyError| match error {
         BodyError::TooLarge => Refusal::BodyTooLarge,

@@ -1,12 +1,11 @@
 //! Who is asking: from the cookie to a [`Visitor`].
 
-use std::sync::Arc;
+use http::{HeaderValue, Request};
 
-use http::{HeaderMap, HeaderValue};
-
+use super::head::Origin;
 use super::{Gateway, Policy};
 use crate::accounts::Known;
-use crate::domain::{Identity, SessionId, Timestamp, User, UserId, Visitor};
+use crate::domain::{Identity, SessionId, Timestamp, UserId, Visitor};
 use crate::web::cookie;
 use crate::web::refusal::Refusal;
 
@@ -21,30 +20,39 @@ pub(super) struct Caller {
     pub(super) now: Timestamp,
 }
 
-/// Finds out who is asking. A cookie that is malformed, unknown or over makes an anonymous
-/// visitor; a database that cannot be asked makes a refusal, never an anonymous visitor.
-pub(super) async fn identify(
+/// A user whom a session names, and who is not in memory.
+pub(super) struct Stranger {
+    user: UserId,
+    now: Timestamp,
+}
+
+/// Finds out who is asking, from what is in memory; or whom to ask the database for first. A
+/// cookie that is malformed, unknown or over makes an anonymous visitor.
+pub(super) fn identify<B>(
     gateway: &Gateway,
     policy: &Policy,
-    headers: &HeaderMap,
-    is_secure: bool,
+    request: &Request<B>,
+    origin: &Origin,
     now: Timestamp,
-) -> Result<Caller, Refusal> {
+) -> Result<Caller, Stranger> {
     let settings = &policy.sessions;
-    for id in cookie::session_ids(headers, &settings.cookie.name) {
+    for id in cookie::session_ids(request.headers(), &settings.cookie.name) {
         let Some(session) = gateway.sessions.load(&id, now, &settings.lifetime) else { continue };
-        let Some(user) = user_of(gateway, session.user(), now).await? else {
-            gateway.sessions.log_out(&id);
-            continue;
+        let confirmed = match gateway.directory.cached(session.user(), now) {
+            Some(Known::User(user)) => {
+                Identity::confirm(session, user, now, &settings.lifetime).ok()
+            }
+            Some(Known::Gone) => None,
+            None => return Err(Stranger { user: session.user(), now }),
         };
-        let Ok(identity) = Identity::confirm(session, user, now, &settings.lifetime) else {
+        let Some(identity) = confirmed else {
             gateway.sessions.log_out(&id);
             continue;
         };
         let renewed_cookie = settings.save_every_request.then(|| {
             gateway.sessions.renew(&id, now, &settings.lifetime);
             let age = (!settings.expire_at_browser_close).then_some(settings.lifetime.age);
-            cookie::session_cookie(&settings.cookie, &id, age, is_secure)
+            cookie::session_cookie(&settings.cookie, &id, age, origin.is_secure)
         });
         let visitor = Visitor::SignedIn(identity);
         return Ok(Caller { visitor, session_id: Some(id), renewed_cookie, now });
@@ -52,19 +60,13 @@ pub(super) async fn identify(
     Ok(Caller { visitor: Visitor::Anonymous, session_id: None, renewed_cookie: None, now })
 }
 
-/// The user as of now: from memory, or from the database by way of the control runtime.
-async fn user_of(
-    gateway: &Gateway,
-    id: UserId,
-    now: Timestamp,
-) -> Result<Option<Arc<User>>, Refusal> {
-    match gateway.directory.cached(id, now) {
-        Some(Known::User(user)) => Ok(Some(user)),
-        Some(Known::Gone) => Ok(None),
-        None => {
-            let directory = Arc::clone(&gateway.directory);
-            let loading = Box::pin(async move { directory.user(id, now).await });
-            loading.await.map_err(|error| Refusal::Unavailable(error.to_string()))
+impl Stranger {
+    /// Loads the user into memory. A database that cannot be asked makes a refusal, never an
+    /// anonymous visitor.
+    pub(super) async fn load(self, gateway: &Gateway) -> Result<(), Refusal> {
+        match gateway.directory.user(self.user, self.now).await {
+            Ok(_now_in_memory) => Ok(()),
+            Err(error) => Err(Refusal::Unavailable(error.to_string())),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! One connection of a browser, from its first byte to its last.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +16,8 @@ use tokio::net::TcpStream;
 
 use crate::gateway::{Peer, Worker};
 use crate::server::Limits;
+use crate::web::socket;
 use crate::web::watch::{Phase, Verdict, Watch};
-
-/// Up to how many bytes an answer is written in one piece.
-const SMALL: usize = 2048;
 
 /// Serves the requests of one connection, until either end closes it or the clock does.
 pub(super) async fn serve(
@@ -39,8 +36,7 @@ pub(super) async fn serve(
         header_timeout: limits.header_timeout,
     };
     let service = service_fn(|request| {
-        let answering = Rc::clone(worker).answer(Rc::clone(&peer), Arc::clone(&watch), request);
-        async move { Ok::<_, Infallible>(answering.await) }
+        Rc::clone(worker).answer(Rc::clone(&peer), Arc::clone(&watch), request)
     });
     let mut connection = std::pin::pin!(http.serve_connection(socket, service).with_upgrades());
     let mut is_known = false;
@@ -103,18 +99,7 @@ impl Write for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let length: usize = slices.iter().map(|slice| slice.len()).sum();
-        if length <= SMALL && slices.len() > 1 {
-            // A plain write of a copy costs the kernel less than gathering the pieces.
-            let mut together = [0; SMALL];
-            let mut end = 0;
-            for slice in slices {
-                together[end..end + slice.len()].copy_from_slice(slice);
-                end += slice.len();
-            }
-            return self.poll_write(context, &together[..length]);
-        }
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let polled = socket::poll_write_pieces(Pin::new(&mut self.stream), context, slices);
         self.watch.wrote(polled.is_pending());
         polled
     }

@@ -96,30 +96,32 @@ impl Pool {
         told: &Told,
         watch: &Watch,
     ) -> Result<(Response<Incoming>, Lease), ForwardError> {
-        while let Some(mut lease) = self.take_resting(application) {
-            let copy = is_repeatable(&request).then(|| copy_of(&request));
+        loop {
+            let resting = self.take_resting(application);
+            let is_new = resting.is_none();
+            let mut lease = match resting {
+                Some(lease) => lease,
+                None => Box::pin(self.connect(application)).await?,
+            };
+            // A connection that rested may turn out to be dead when the request is on its way.
+            let copy = (!is_new && is_repeatable(&request)).then(|| Box::new(copy_of(&request)));
             told.write(request.headers_mut());
             match lease.connection.exchange(request, watch).await {
                 Ok(response) => return Ok((response, lease)),
+                Err(Lost::Late) => return Err(ForwardError::AnswerTimeout),
+                Err(Lost::Unsent(_)) if is_new => {
+                    return Err(ForwardError::Garbled(
+                        "it closed the connection at once".to_owned(),
+                    ));
+                }
                 Err(Lost::Unsent(unsent)) => request = *unsent,
                 Err(Lost::Sent(error)) => match copy {
                     Some(copy) if error.is_incomplete_message() || is_reset(&error) => {
-                        request = copy;
+                        request = *copy;
                     }
                     Some(_) | None => return Err(sort(&error)),
                 },
-                Err(Lost::Late) => return Err(ForwardError::AnswerTimeout),
             }
-        }
-        let mut lease = Box::pin(self.connect(application)).await?;
-        told.write(request.headers_mut());
-        match lease.connection.exchange(request, watch).await {
-            Ok(response) => Ok((response, lease)),
-            Err(Lost::Unsent(_)) => {
-                Err(ForwardError::Garbled("the connection was closed at once".to_owned()))
-            }
-            Err(Lost::Sent(error)) => Err(sort(&error)),
-            Err(Lost::Late) => Err(ForwardError::AnswerTimeout),
         }
     }
 
