@@ -130,6 +130,19 @@ fn load(file: Option<&Path>) -> Result<Configuration, Failure> {
     config::load(file).map_err(Failure::Configuration)
 }
 
+/// Reads the configuration for a command about the accounts of a gateway. Where there is no file
+/// but a state directory, `serve --upstream` was run, and its defaults are in force.
+fn load_for_accounts(file: Option<&Path>) -> Result<Configuration, Failure> {
+    let defaults = || config::for_upstream("http://127.0.0.1").map_err(Failure::Configuration);
+    match config::load(file) {
+        Err(_) if file.is_none() && !config::is_there() => match defaults()? {
+            configuration if configuration.server.state_directory.exists() => Ok(configuration),
+            _ => load(file),
+        },
+        loaded => loaded.map_err(Failure::Configuration),
+    }
+}
+
 /// The present moment, for what a command writes.
 fn now() -> Timestamp {
     crate::server::wall_clock()

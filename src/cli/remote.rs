@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The running gateway is preferred, because then the change is seen by its very next request.
 /// Without one the database is opened; a gateway that cannot be reached sees that within seconds.
 pub(super) fn execute(file: Option<&Path>, command: Command) -> Result<Reply, Failure> {
-    let configuration = super::load(file)?;
+    let configuration = super::load_for_accounts(file)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::No(format!("no runtime: {error}")))?;
     runtime.block_on(async {

@@ -66,6 +66,11 @@ const DEFAULT_FILES: [&str; 2] = ["vestibule.toml", "/etc/vestibule/vestibule.to
 const CONSEQUENCES: [&str; 5] =
     ["no-upstream", "missing-key", "unknown-upstream", "unused-upstream", "undeclared-permission"];
 
+/// Whether there is a file in one of the places where it is looked for.
+pub fn is_there() -> bool {
+    DEFAULT_FILES.map(Path::new).into_iter().any(Path::exists)
+}
+
 /// Reads `file`, or the first of `./vestibule.toml` and `/etc/vestibule/vestibule.toml` that exists.
 pub fn load(file: Option<&Path>) -> Result<Configuration, Problems> {
     let Some(path) = file.or_else(|| DEFAULT_FILES.map(Path::new).into_iter().find(|f| f.exists()))

@@ -14,11 +14,39 @@ use super::{RequestPath, Rule, Rules, Visitor};
 /// let _ = Permitted { request: (), path, route: vestibule::domain::rule::RouteId(0) };
 /// ```
 ///
-/// and the upstream takes nothing else:
+/// The upstream takes it:
+///
+/// ```
+/// use vestibule::domain::Permitted;
+/// use vestibule::upstream::{Application, Pool, forward};
+/// use vestibule::web::{body::RequestBody, forwarding::Told, watch::Watch};
+///
+/// async fn send(
+///     pool: &Pool,
+///     application: &Application,
+///     request: Permitted<http::Request<RequestBody>>,
+///     told: &Told,
+///     watch: &Watch,
+/// ) {
+///     let _ = forward(pool, application, request, told, watch).await;
+/// }
+/// ```
+///
+/// and the same without the evidence does not compile:
 ///
 /// ```compile_fail
-/// async fn smuggle(pool: &vestibule::upstream::Pool, request: http::Request<()>) {
-///     vestibule::upstream::forward(pool, request).await;
+/// use vestibule::domain::Permitted;
+/// use vestibule::upstream::{Application, Pool, forward};
+/// use vestibule::web::{body::RequestBody, forwarding::Told, watch::Watch};
+///
+/// async fn send(
+///     pool: &Pool,
+///     application: &Application,
+///     request: http::Request<RequestBody>,
+///     told: &Told,
+///     watch: &Watch,
+/// ) {
+///     let _ = forward(pool, application, request, told, watch).await;
 /// }
 /// ```
 #[derive(Debug)]

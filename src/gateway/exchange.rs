@@ -89,8 +89,9 @@ impl Exchange {
         self.outcome = Outcome::OwnPage;
     }
 
-    /// Notes that the request was refused, and says why in the log, as loudly as its blame asks.
-    pub(super) fn refuse(&mut self, refusal: &Refusal) {
+    /// Notes that the request was refused, by a rule or before any was found, and says why in the
+    /// log, as loudly as its blame asks.
+    pub(super) fn refuse(&mut self, refusal: &Refusal, rule: Option<&str>) {
         self.outcome = match (refusal, refusal.blame()) {
             (Refusal::LogIn, _) => Outcome::LogIn,
             (Refusal::Denied, _) => Outcome::Denied,
@@ -99,6 +100,12 @@ impl Exchange {
             (_, Blame::Gateway) => Outcome::GatewayFailed,
         };
         let (code, cause) = (refusal.code(), refusal.cause());
+        if let Some(line) = &mut self.line {
+            match rule {
+                Some(rule) => line.set_rule(rule),
+                None => line.set_rule(&format!("{code}: {cause}")),
+            }
+        }
         match refusal.blame() {
             Blame::Client => tracing::debug!(code, cause, "refused"),
             Blame::Upstream => tracing::warn!(code, cause, "the application failed"),

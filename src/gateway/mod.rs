@@ -305,7 +305,7 @@ fn refuse(
     audience: Audience,
     exchange: &mut Exchange,
 ) -> Response<Kind> {
-    exchange.refuse(&stop.refusal);
+    exchange.refuse(&stop.refusal, stop.rule.as_deref());
     let asked = stop.asked(method, audience);
     let mut response = policy.pages.refuse(&stop.refusal, &asked).map(Kind::Own);
     if stop.refusal.ends_the_connection() {
@@ -332,6 +332,7 @@ fn refusal_for(error: ForwardError, name: &str) -> Refusal {
 /// A request that is stopped: why, and what of it the answer depends on.
 struct Stop {
     refusal: Refusal,
+    rule: Option<String>,
     visitor: Visitor,
     host: String,
     target: String,
@@ -344,6 +345,7 @@ impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Self {
         Self {
             refusal,
+            rule: None,
             visitor: Visitor::Anonymous,
             host: String::new(),
             target: String::new(),

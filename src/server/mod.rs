@@ -125,6 +125,7 @@ async fn serve(
     ));
     let setup = page_state.offer_setup(state::random()?).await?;
     let applications = Applications::default();
+    let public_url = reloadable.pages.public_url.clone();
     let policy = reloadable.compile(&page_state, &applications)?;
     let prefix = policy.pages.prefix().to_owned();
     let gateway = Arc::new(Gateway {
@@ -177,7 +178,8 @@ async fn serve(
         tracing::info!("listening on http://{address}");
     }
     if let (Some(token), Some(address)) = (setup, addresses.first()) {
-        tracing::warn!("there is no user yet; create the first at http://{address}{prefix}{token}");
+        let site = public_url.unwrap_or_else(|| format!("http://{address}"));
+        tracing::warn!("there is no user yet; create the first at {site}{prefix}{token}");
     }
     signals::ready();
     tracing::info!(workers = workers.len(), "ready");

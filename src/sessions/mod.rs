@@ -9,7 +9,7 @@ pub mod settings;
 use dashmap::DashMap;
 
 use crate::domain::session::Lifetime;
-use crate::domain::{Session, SessionId, SessionKey, Timestamp, UserId, Verified};
+use crate::domain::{Session, SessionId, SessionKey, Timestamp, Verified};
 
 pub use settings::{CookieSettings, SameSite, Settings};
 
@@ -71,13 +71,6 @@ impl Sessions {
         self.live.remove(&SessionKey::of(id)).map(|(_, session)| session)
     }
 
-    /// Ends every session of a user, and says how many there were.
-    pub fn log_out_user(&self, user: UserId) -> usize {
-        let before = self.live.len();
-        self.live.retain(|_, session| session.user() != user);
-        before.saturating_sub(self.live.len())
-    }
-
     /// Drops what has expired, to free memory; nothing depends on when it runs.
     pub fn sweep(&self, now: Timestamp, lifetime: &Lifetime) {
         self.live.retain(|_, session| session.is_live(now, lifetime));
@@ -118,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::domain::password::PasswordHasher;
-    use crate::domain::{PasswordHash, User};
+    use crate::domain::{PasswordHash, User, UserId};
 
     struct AnyPassword;
 
@@ -200,15 +193,6 @@ mod tests {
             assert!(sessions.load(&id, seconds_later(step * 59), &lifetime).is_some());
         }
         assert!(sessions.load(&id, seconds_later(10 * 59 + 60), &lifetime).is_none());
-    }
-
-    #[test]
-    fn all_sessions_of_a_user_end_together() {
-        let (sessions, lifetime) = (Sessions::default(), lifetime(None, None));
-        let ids: Vec<_> =
-            (0..3).map(|_| sessions.log_in(&ada(), None, NOON, &lifetime).unwrap()).collect();
-        assert_eq!(sessions.log_out_user(UserId(1)), 3);
-        assert!(ids.iter().all(|id| sessions.load(id, NOON, &lifetime).is_none()));
     }
 
     #[test]

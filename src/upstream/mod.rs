@@ -11,7 +11,7 @@ pub mod settings;
 use std::error::Error as _;
 
 use http::header::HOST;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 
 pub use answer::Answer;
@@ -71,7 +71,9 @@ pub async fn forward(
 ) -> Result<Forwarded, ForwardError> {
     let (mut request, path) = permitted.into_parts();
     *request.uri_mut() = origin_form(path.into_target())?;
-    *request.version_mut() = Version::HTTP_11;
+    if request.version() != Version::HTTP_11 {
+        speak_http11(&mut request, application);
+    }
     let asked_upgrade = forwarding::upgrade_of(request.headers());
     watch.enter(Phase::Answer, application.settings.response_timeout);
     let outcome = pool.send(application, request, told, watch).await;
@@ -90,6 +92,18 @@ pub async fn forward(
         return Ok(Forwarded::Switched(response.map(drop), tunnel));
     }
     Ok(Forwarded::Answered(response.map(|incoming| Answer::new(incoming, lease))))
+}
+
+/// Makes a request of HTTP/1.0 one of HTTP/1.1, which has to name a host.
+fn speak_http11(request: &mut Request<RequestBody>, application: &Application) {
+    *request.version_mut() = Version::HTTP_11;
+    let server = application.settings.servers.first();
+    let name = match server {
+        Some(Server::Tcp { host, port }) => HeaderValue::from_str(&format!("{host}:{port}")).ok(),
+        Some(Server::Unix(_)) | None => None,
+    };
+    let name = name.unwrap_or_else(|| HeaderValue::from_static("localhost"));
+    request.headers_mut().entry(HOST).or_insert(name);
 }
 
 /// The target in the form for an origin server (RFC 9112, section 3.2.1), from the judged path.
@@ -115,7 +129,6 @@ fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
-    debug_assert!(copy.headers().contains_key(HOST) || request.version() == Version::HTTP_10);
     copy
 }
 
