@@ -18,14 +18,14 @@ use super::{RequestPath, Rule, Rules, Visitor};
 ///
 /// ```
 /// use vestibule::domain::Permitted;
-/// use vestibule::upstream::{Application, Pool, forward};
-/// use vestibule::web::{body::RequestBody, forwarding::Told, watch::Watch};
+/// use vestibule::upstream::{Application, Outgoing, Pool, forward};
+/// use vestibule::web::{forwarding::Told, watch::Watch};
 ///
 /// async fn send(
 ///     pool: &Pool,
 ///     application: &Application,
-///     request: Permitted<http::Request<RequestBody>>,
-///     told: &Told,
+///     request: Permitted<Outgoing>,
+///     told: Told,
 ///     watch: &Watch,
 /// ) {
 ///     let _ = forward(pool, application, request, told, watch).await;
@@ -35,15 +35,14 @@ use super::{RequestPath, Rule, Rules, Visitor};
 /// and the same without the evidence does not compile:
 ///
 /// ```compile_fail
-/// use vestibule::domain::Permitted;
-/// use vestibule::upstream::{Application, Pool, forward};
-/// use vestibule::web::{body::RequestBody, forwarding::Told, watch::Watch};
+/// use vestibule::upstream::{Application, Outgoing, Pool, forward};
+/// use vestibule::web::{forwarding::Told, watch::Watch};
 ///
 /// async fn send(
 ///     pool: &Pool,
 ///     application: &Application,
-///     request: http::Request<RequestBody>,
-///     told: &Told,
+///     request: Outgoing,
+///     told: Told,
 ///     watch: &Watch,
 /// ) {
 ///     let _ = forward(pool, application, request, told, watch).await;

@@ -114,7 +114,7 @@ impl Exchange {
     }
 
     /// Keeps the browser's end of a connection that may change its protocol.
-    pub(super) fn expect_upgrade(&mut self, request: &mut Request<Incoming>) {
+    pub(super) fn expect_upgrade<B>(&mut self, request: &mut Request<B>) {
         if forwarding::upgrade_of(request.headers()).is_some() {
             self.upgrade = Some(hyper::upgrade::on(request));
         }

@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
-use hyper::body::Incoming;
 use ipnet::IpNet;
 
 use super::Policy;
@@ -76,8 +75,8 @@ impl Peer {
 
 impl Head {
     /// Reads the head of `request`, or refuses what has no single meaning.
-    pub(super) fn read(
-        request: &Request<Incoming>,
+    pub(super) fn read<B>(
+        request: &Request<B>,
         peer: &Peer,
         policy: &Policy,
     ) -> Result<Self, Refusal> {
@@ -132,7 +131,7 @@ fn refuse_ambiguous_framing(headers: &HeaderMap) -> Result<(), Refusal> {
 
 impl Host {
     /// The one host that the request asks for.
-    fn read(request: &Request<Incoming>) -> Result<Self, Refusal> {
+    fn read<B>(request: &Request<B>) -> Result<Self, Refusal> {
         let mut values = request.headers().get_all(HOST).iter();
         let (sent, another) = (values.next(), values.next());
         if another.is_some() {

@@ -34,7 +34,7 @@ use crate::domain::{Decision, Permitted, RequestPath, Timestamp, Visitor, author
 use crate::pages::{Asked, Audience};
 use crate::sessions::Sessions;
 use crate::telemetry::{AccessLines, Counters};
-use crate::upstream::{self, ForwardError, Forwarded, Pool};
+use crate::upstream::{self, Application, ForwardError, Forwarded, Outgoing, Pool};
 use crate::web::body::{BodyError, RequestBody};
 use crate::web::forwarding::{self, Told};
 use crate::web::refusal::Refusal;
@@ -153,6 +153,8 @@ impl Worker {
         let held = self.policy();
         let (method, audience) = (request.method().clone(), Audience::of(request.headers()));
         let mut exchange = Exchange::begin(&self, &watch, &peer, &request);
+        let request =
+            Box::new(request.map(|body| RequestBody::new(body, &held.0.stripped, &watch)));
         let response = match self.pass(&held.0, &peer, &watch, request, &mut exchange).await {
             Ok(response) => response,
             Err(stop) => refuse(&held.0, &stop, &method, audience, &mut exchange),
@@ -166,13 +168,12 @@ impl Worker {
         policy: &Arc<Policy>,
         peer: &Peer,
         watch: &Arc<Watch>,
-        mut request: Request<Incoming>,
+        mut request: Outgoing,
         exchange: &mut Exchange,
     ) -> Result<Response<Kind>, Box<Stop>> {
         // The path is read once; this value is what is judged and what is sent.
         let Head { path, origin } = Head::read(&request, peer, policy)?;
         exchange.expect_upgrade(&mut request);
-        let request = request.map(|body| RequestBody::new(body, &policy.stripped, watch));
 
         // Who is asking.
         let mut caller = loop {
@@ -199,7 +200,9 @@ impl Worker {
         let told = self.tell(policy, route, origin, &caller, &mut permitted)?;
         let renewed_cookie = caller.renewed_cookie.take();
         drop(caller);
-        let mut response = self.forward(policy, route, permitted, told, watch).await?;
+        let application = &policy.applications[route.application];
+        let forwarded = upstream::forward(&self.pool, application, permitted, told, watch).await;
+        let mut response = receive(policy, application, forwarded)?;
         if let Some(cookie) = renewed_cookie {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -213,7 +216,7 @@ impl Worker {
         route: &Route,
         origin: Origin,
         caller: &Caller,
-        permitted: &mut Permitted<Request<RequestBody>>,
+        permitted: &mut Permitted<Outgoing>,
     ) -> Result<Told, Refusal> {
         let request = permitted.request_mut();
         request.body_mut().limit(route.max_body_size).map_err(|_| Refusal::BodyTooLarge)?;
@@ -229,35 +232,31 @@ impl Worker {
         let identity = self.told.borrow_mut().headers(&route.identity, caller)?;
         Ok(Told { forwarded: origin.into_forwarded(), identity })
     }
+}
 
-    /// Sends the request through the single door, and cleans what comes back.
-    async fn forward(
-        &self,
-        policy: &Policy,
-        route: &Route,
-        permitted: Permitted<Request<RequestBody>>,
-        told: Told,
-        watch: &Arc<Watch>,
-    ) -> Result<Response<Kind>, Refusal> {
-        let application = &policy.applications[route.application];
-        match upstream::forward(&self.pool, application, permitted, &told, watch).await {
-            Ok(Forwarded::Answered(mut response)) => {
-                forwarding::clean_answer(response.headers_mut());
-                policy.cookies.rename(response.headers_mut());
-                let patience = application.settings.read_timeout;
-                Ok(response.map(|answer| Kind::Proxied { answer, patience }))
-            }
-            Ok(Forwarded::Switched(mut response, tunnel)) => {
-                let protocol = forwarding::upgrade_of(response.headers());
-                forwarding::clean_answer(response.headers_mut());
-                policy.cookies.rename(response.headers_mut());
-                if let Some(protocol) = protocol {
-                    forwarding::set_upgrade(response.headers_mut(), protocol);
-                }
-                Ok(response.map(|()| Kind::Switched(tunnel)))
-            }
-            Err(error) => Err(refusal_for(error, &application.settings.name)),
+/// Cleans what came back through the single door.
+fn receive(
+    policy: &Policy,
+    application: &Application,
+    forwarded: Result<Forwarded, ForwardError>,
+) -> Result<Response<Kind>, Refusal> {
+    match forwarded {
+        Ok(Forwarded::Answered(mut response)) => {
+            forwarding::clean_answer(response.headers_mut());
+            policy.cookies.rename(response.headers_mut());
+            let patience = application.settings.read_timeout;
+            Ok(response.map(|answer| Kind::Proxied { answer, patience }))
         }
+        Ok(Forwarded::Switched(mut response, tunnel)) => {
+            let protocol = forwarding::upgrade_of(response.headers());
+            forwarding::clean_answer(response.headers_mut());
+            policy.cookies.rename(response.headers_mut());
+            if let Some(protocol) = protocol {
+                forwarding::set_upgrade(response.headers_mut(), protocol);
+            }
+            Ok(response.map(|()| Kind::Switched(tunnel)))
+        }
+        Err(error) => Err(refusal_for(error, &application.settings.name)),
     }
 }
 
@@ -267,8 +266,8 @@ fn judge<'p>(
     path: RequestPath,
     origin: &Origin,
     caller: &Caller,
-    request: Request<RequestBody>,
-) -> Result<(&'p Route, Permitted<Request<RequestBody>>), Box<Stop>> {
+    request: Outgoing,
+) -> Result<(&'p Route, Permitted<Outgoing>), Box<Stop>> {
     let referer = request.headers().get(REFERER).cloned();
     let site = policy.site(origin.host.name())?;
     let method = request.method().clone();

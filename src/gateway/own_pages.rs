@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Response;
 use http_body_util::BodyExt as _;
 
 use super::exchange::Kind;
@@ -11,7 +11,8 @@ use super::visitor::Caller;
 use super::{Gateway, Policy};
 use crate::domain::RequestPath;
 use crate::pages::{PageRequest, Pages};
-use crate::web::body::{BodyError, RequestBody};
+use crate::upstream::Outgoing;
+use crate::web::body::BodyError;
 use crate::web::refusal::Refusal;
 
 /// A request for a page below the prefix.
@@ -20,7 +21,7 @@ pub(super) struct Asked {
     pub(super) path: RequestPath,
     pub(super) origin: Origin,
     pub(super) caller: Caller,
-    pub(super) request: Request<RequestBody>,
+    pub(super) request: Outgoing,
 }
 
 /// Answers a request for one of the pages. Forms are small; a larger body is refused before it is

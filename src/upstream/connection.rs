@@ -9,14 +9,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{ForwardError, Server};
+use super::{ForwardError, Outgoing, Server};
 use crate::web::body::RequestBody;
 use crate::web::socket;
 use crate::web::watch::{Verdict, Watch};
@@ -37,7 +37,7 @@ const READ_AT_ONCE: usize = 128 * 1024;
 /// How an exchange failed.
 pub(super) enum Lost {
     /// The connection was dead already; the request is as it was.
-    Unsent(Box<Request<RequestBody>>),
+    Unsent(Outgoing),
     /// The request may have arrived.
     Sent(hyper::Error),
     /// The answer did not begin in time.
@@ -57,11 +57,11 @@ impl Connection {
     /// Sends a request, and waits for the head of the answer.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<RequestBody>,
+        request: Outgoing,
         watch: &Watch,
     ) -> Result<Response<Incoming>, Lost> {
         let Self { sender, driver } = self;
-        let mut answer = std::pin::pin!(sender.try_send_request(request));
+        let mut answer = std::pin::pin!(sender.try_send_request(*request));
         poll_fn(|context| {
             drive(driver, context);
             match answer.as_mut().poll(context) {

@@ -23,6 +23,9 @@ use crate::web::body::{BodyError, RequestBody};
 use crate::web::forwarding::{self, Told};
 use crate::web::watch::{Phase, Watch};
 
+/// A request on its way, in a box: it is handed on several times, and it is large.
+pub type Outgoing = Box<Request<RequestBody>>;
+
 /// What the application said.
 pub enum Forwarded {
     /// An answer, its body still to come.
@@ -65,8 +68,8 @@ pub enum ForwardError {
 pub async fn forward(
     pool: &Pool,
     application: &Application,
-    permitted: Permitted<Request<RequestBody>>,
-    told: &Told,
+    permitted: Permitted<Outgoing>,
+    told: Told,
     watch: &Watch,
 ) -> Result<Forwarded, ForwardError> {
     let (mut request, path) = permitted.into_parts();
@@ -76,7 +79,7 @@ pub async fn forward(
     }
     let asked_upgrade = forwarding::upgrade_of(request.headers());
     watch.enter(Phase::Answer, application.settings.response_timeout);
-    let outcome = pool.send(application, request, told, watch).await;
+    let outcome = pool.send(application, request, &told, watch).await;
     watch.work();
     let (mut response, lease) = outcome?;
     // What the application speaks is between it and us.
@@ -124,8 +127,8 @@ fn is_repeatable(request: &Request<RequestBody>) -> bool {
 }
 
 /// A second request like `request`, which has no body.
-fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::Empty);
+fn copy_of(request: &Request<RequestBody>) -> Outgoing {
+    let mut copy = Box::new(Request::new(RequestBody::Empty));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Response;
 use hyper::body::Incoming;
 
 use super::connection::{Connection, Lost};
-use super::{ForwardError, Server, Settings, copy_of, is_repeatable, sort};
-use crate::web::body::RequestBody;
+use super::{ForwardError, Outgoing, Server, Settings, copy_of, is_repeatable, sort};
 use crate::web::forwarding::Told;
 use crate::web::watch::{Ticks, Watch};
 
@@ -70,6 +69,8 @@ pub(super) struct Lease {
     server: usize,
     idle_timeout: Duration,
     max_idle: usize,
+    /// Whether the request has a body, which may still be on its way when the answer has ended.
+    is_sending: bool,
     idle: Rc<Idle>,
 }
 
@@ -92,7 +93,7 @@ impl Pool {
     pub(super) async fn send(
         &self,
         application: &Application,
-        mut request: Request<RequestBody>,
+        mut request: Outgoing,
         told: &Told,
         watch: &Watch,
     ) -> Result<(Response<Incoming>, Lease), ForwardError> {
@@ -104,8 +105,9 @@ impl Pool {
                 None => Box::pin(self.connect(application)).await?,
             };
             // A connection that rested may turn out to be dead when the request is on its way.
-            let copy = (!is_new && is_repeatable(&request)).then(|| Box::new(copy_of(&request)));
+            let copy = (!is_new && is_repeatable(&request)).then(|| copy_of(&request));
             told.write(request.headers_mut());
+            lease.is_sending = !request.body().is_empty();
             match lease.connection.exchange(request, watch).await {
                 Ok(response) => return Ok((response, lease)),
                 Err(Lost::Late) => return Err(ForwardError::AnswerTimeout),
@@ -114,10 +116,10 @@ impl Pool {
                         "it closed the connection at once".to_owned(),
                     ));
                 }
-                Err(Lost::Unsent(unsent)) => request = *unsent,
+                Err(Lost::Unsent(unsent)) => request = unsent,
                 Err(Lost::Sent(error)) => match copy {
                     Some(copy) if error.is_incomplete_message() || is_reset(&error) => {
-                        request = *copy;
+                        request = copy;
                     }
                     Some(_) | None => return Err(sort(&error)),
                 },
@@ -175,6 +177,7 @@ impl Pool {
             server,
             idle_timeout: application.settings.idle_timeout,
             max_idle: application.settings.max_idle,
+            is_sending: false,
             idle: Rc::clone(&self.idle),
         }
     }
@@ -191,12 +194,13 @@ impl Lease {
         self.connection
     }
 
-    /// Gives the connection back after an exchange of which nothing is left to come.
+    /// Gives the connection back after an exchange of which nothing is left to come. Whether it is
+    /// good for another one is found out when somebody wants it.
     pub(super) fn give_back(mut self) {
-        if self.connection.is_ready() {
+        if !self.is_sending || self.connection.is_ready() {
             self.rest();
         } else if !self.connection.is_closed() {
-            // The browser's body may still be on its way; the connection rests when that is done.
+            // The connection rests when the browser's body has gone out.
             tokio::task::spawn_local(async move {
                 let patience = self.idle_timeout;
                 if let Ok(Ok(())) = tokio::time::timeout(patience, self.connection.ready()).await {
