@@ -71,7 +71,11 @@ pub trait PasswordHasher {
 ///
 /// ```compile_fail
 /// // There is no other maker: the field is private.
-/// let _ = vestibule::domain::Verified { user: todo!() };
+/// use std::sync::Arc;
+/// use vestibule::domain::{User, Verified};
+/// fn forge(user: Arc<User>) -> Verified {
+///     Verified { user }
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Verified {

@@ -14,7 +14,10 @@ mod reading;
 ///
 /// ```compile_fail
 /// // There is no other maker than `parse`: the fields are private.
-/// let _ = vestibule::domain::RequestPath { target: String::new() };
+/// use vestibule::domain::RequestPath;
+/// fn forge(judged: RequestPath) -> RequestPath {
+///     RequestPath { target: "/another/path".to_owned(), ..judged }
+/// }
 /// ```
 #[derive(Debug, Clone)]
 pub struct RequestPath {
@@ -74,11 +77,6 @@ impl Oddities {
     /// Whether `oddity` is in the set.
     pub const fn contains(self, oddity: Oddity) -> bool {
         self.0 & (1 << oddity as u8) != 0
-    }
-
-    /// Whether every member of this set is in `other`.
-    pub const fn is_subset_of(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
     }
 
     /// Whether there is no member.
