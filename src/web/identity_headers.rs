@@ -147,12 +147,13 @@ pub enum MalformedHeader {
 }
 
 /// The headers of HTTP and of the gateway, whose values no template may write.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 18] = [
     "connection",
     "content-length",
     "content-type",
     "cookie",
     "expect",
+    "forwarded",
     "host",
     "keep-alive",
     "proxy-connection",
@@ -163,6 +164,7 @@ const RESERVED: [&str; 16] = [
     "upgrade",
     "x-forwarded-for",
     "x-forwarded-host",
+    "x-forwarded-port",
     "x-forwarded-proto",
 ];
 
@@ -299,6 +301,7 @@ mod tests {
             ("X-A", "{{ usr.email }}"),
             ("X-A", "{{ user.emial }}"),
             ("Host", "x"),
+            ("X-Forwarded-Port", "x"),
             ("X A", "x"),
             ("X-A", "{{"),
         ] {
