@@ -86,9 +86,10 @@ const NOT_IN_DOMAIN: [&str; 20] = [
 
 /// Who may make evidence, and who may see the secret of a session: the end of a path, and the
 /// layers or files that may write it.
-const MAKERS: [(&str, &[&str]); 5] = [
+const MAKERS: [(&str, &[&str]); 6] = [
     ("Verified::check", &["accounts"]),
     ("Session::begin", &["sessions"]),
+    ("Session::restore", &["sessions"]),
     ("Identity::confirm", &["gateway/visitor.rs"]),
     ("Identity::assumed", &["cli", "config", "domain/identity.rs"]),
     ("SessionId::reveal", &["web/cookie.rs", "domain"]),

@@ -20,6 +20,7 @@
 //! and nothing that handles a request may call it.
 
 pub mod authorize;
+pub mod client;
 pub mod identity;
 pub mod next_path;
 pub mod password;
@@ -27,10 +28,12 @@ pub mod path;
 pub mod permission;
 pub mod rule;
 pub mod session;
+pub mod session_data;
 pub mod time;
 pub mod user;
 
 pub use authorize::{Decision, Permitted, authorize};
+pub use client::{Client, Device};
 pub use identity::{Identity, Visitor};
 pub use next_path::NextPath;
 pub use password::{PasswordHash, Verified};
@@ -38,5 +41,6 @@ pub use path::{Oddity, RequestPath};
 pub use permission::Permission;
 pub use rule::{Rule, Rules};
 pub use session::{Session, SessionId, SessionKey};
+pub use session_data::SessionData;
 pub use time::Timestamp;
 pub use user::{User, UserId};

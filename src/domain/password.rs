@@ -58,6 +58,18 @@ impl fmt::Debug for PasswordHash {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordMark([u8; 8]);
 
+impl PasswordMark {
+    /// The mark that a session was stored with.
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to store.
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
 /// What can compare a password with a hash; one is passed in where passwords are checked.
 pub trait PasswordHasher {
     /// Whether `password` is the one that `hash` was made from; false for a damaged hash.

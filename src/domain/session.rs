@@ -65,6 +65,18 @@ impl SessionKey {
         Self(key)
     }
 
+    /// The key with these bytes, as a store kept them.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads a key as it is displayed: 32 hexadecimal digits. `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hexadecimal = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = is_hexadecimal.then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
+        Some(Self(number.to_be_bytes()))
+    }
+
     /// The key's bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -94,33 +106,21 @@ pub struct Lifetime {
     pub absolute: Option<Duration>,
 }
 
-/// A login happened: whose, when, and until when it is good.
+/// When a session began, when it was last used, and when it ends if nothing renews it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Session {
-    user: UserId,
-    password: PasswordMark,
-    started: Timestamp,
-    last_seen: Timestamp,
-    expires: Timestamp,
+pub struct Span {
+    /// When it began.
+    pub started: Timestamp,
+    /// When the last request came by it.
+    pub last_seen: Timestamp,
+    /// From when on it is over.
+    pub expires: Timestamp,
 }
 
-impl Session {
-    /// Begins a session for the user whose credentials were just verified.
-    pub fn begin(verified: &Verified, now: Timestamp, lifetime: &Lifetime) -> Self {
-        let user = verified.user();
-        Self {
-            user: user.id,
-            password: user.password.mark(),
-            started: now,
-            last_seen: now,
-            expires: now.after(lifetime.age),
-        }
-    }
-
-    /// The session that [`Identity::assumed`](super::Identity::assumed) needs; it is in no store.
-    pub(super) fn assumed(user: &User, now: Timestamp) -> Self {
-        let (user, password) = (user.id, user.password.mark());
-        Self { user, password, started: now, last_seen: now, expires: now }
+impl Span {
+    /// Begins at `now`, with the full age before it.
+    pub fn begin(now: Timestamp, lifetime: &Lifetime) -> Self {
+        Self { started: now, last_seen: now, expires: now.after(lifetime.age) }
     }
 
     /// Whether the session is good at `now`: not expired, not idle for too long, not too old.
@@ -133,16 +133,49 @@ impl Session {
             && within(lifetime.absolute, self.started)
     }
 
-    /// The session after a request at `now`: seen, and not renewed.
+    /// After a request at `now`: seen, and not renewed.
     #[must_use]
     pub fn seen(self, now: Timestamp) -> Self {
         Self { last_seen: self.last_seen.max(now), ..self }
     }
 
-    /// The session with its full age before it again, as `save_every_request` gives.
+    /// With the full age before it again, as `save_every_request` and a change of data give.
     #[must_use]
     pub fn renewed(self, now: Timestamp, lifetime: &Lifetime) -> Self {
         Self { expires: self.expires.max(now.after(lifetime.age)), ..self.seen(now) }
+    }
+}
+
+/// A login happened: whose, when, and until when it is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    user: UserId,
+    password: PasswordMark,
+    span: Span,
+}
+
+impl Session {
+    /// Begins a session for the user whose credentials were just verified.
+    pub fn begin(verified: &Verified, now: Timestamp, lifetime: &Lifetime) -> Self {
+        let user = verified.user();
+        Self { user: user.id, password: user.password.mark(), span: Span::begin(now, lifetime) }
+    }
+
+    /// The session that was begun once and kept since, as the store has it; only the layer
+    /// `sessions` may call this.
+    pub fn restore(user: UserId, password: PasswordMark, span: Span) -> Self {
+        Self { user, password, span }
+    }
+
+    /// The session that [`Identity::assumed`](super::Identity::assumed) needs; it is in no store.
+    pub(super) fn assumed(user: &User, now: Timestamp) -> Self {
+        let span = Span { started: now, last_seen: now, expires: now };
+        Self { user: user.id, password: user.password.mark(), span }
+    }
+
+    /// Whether the session is good at `now`.
+    pub fn is_live(&self, now: Timestamp, lifetime: &Lifetime) -> bool {
+        self.span.is_live(now, lifetime)
     }
 
     /// Whose session this is.
@@ -155,19 +188,9 @@ impl Session {
         self.password
     }
 
-    /// When the user logged in.
-    pub fn started(&self) -> Timestamp {
-        self.started
-    }
-
-    /// When the last request came; kept only when an idle timeout needs it.
-    pub fn last_seen(&self) -> Timestamp {
-        self.last_seen
-    }
-
-    /// When the session ends if nothing renews it.
-    pub fn expires(&self) -> Timestamp {
-        self.expires
+    /// When the session began, was last used, and ends.
+    pub fn span(&self) -> Span {
+        self.span
     }
 }
 
@@ -183,6 +206,15 @@ mod tests {
             ["", "abc", "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345", "abcdefghijklmnopqrstuvwxyz01234\0"]
         {
             assert!(SessionId::parse(bad.as_bytes()).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_as_it_is_displayed() {
+        let key = SessionKey::of(&SessionId::from_random(&[7; 64]).unwrap());
+        assert_eq!(SessionKey::parse(&key.to_string()), Some(key));
+        for bad in ["", "0", "+0000000000000000000000000000000", &"g".repeat(32), &"0".repeat(33)] {
+            assert_eq!(SessionKey::parse(bad), None, "{bad}");
         }
     }
 

@@ -5,7 +5,7 @@ use http::{HeaderValue, Request};
 use super::head::Origin;
 use super::{Gateway, Policy};
 use crate::accounts::Known;
-use crate::domain::{Identity, SessionId, Timestamp, UserId, Visitor};
+use crate::domain::{Identity, SessionId, SessionKey, Timestamp, UserId, Visitor};
 use crate::web::cookie;
 use crate::web::refusal::Refusal;
 
@@ -37,7 +37,8 @@ pub(super) fn identify<B>(
 ) -> Result<Caller, Stranger> {
     let settings = &policy.sessions;
     for id in cookie::session_ids(request.headers(), &settings.cookie.name) {
-        let Some(session) = gateway.sessions.load(&id, now, &settings.lifetime) else { continue };
+        let loaded = gateway.sessions.load(&id, now, &settings.lifetime);
+        let Some(session) = loaded.and_then(|record| record.login) else { continue };
         let confirmed = match gateway.directory.cached(session.user(), now) {
             Some(Known::User(user)) => {
                 Identity::confirm(session, user, now, &settings.lifetime).ok()
@@ -46,7 +47,7 @@ pub(super) fn identify<B>(
             None => return Err(Stranger { user: session.user(), now }),
         };
         let Some(identity) = confirmed else {
-            gateway.sessions.log_out(&id);
+            gateway.sessions.discard(SessionKey::of(&id));
             continue;
         };
         let renewed_cookie = settings.save_every_request.then(|| {

@@ -141,8 +141,15 @@ impl Pages {
         let id = self
             .state
             .sessions
-            .log_in(verified, request.session_id.as_ref(), now, &settings.lifetime)
-            .map_err(answer::no_randomness)?;
+            .log_in(
+                verified,
+                request.session_id.as_ref(),
+                request.client(),
+                now,
+                &settings.lifetime,
+            )
+            .await
+            .map_err(|error| answer::unavailable(&error.to_string()))?;
         if let Err(error) = self.state.directory.record_login(user.id, now).await {
             tracing::warn!(%error, user = user.username, "the login could not be recorded");
         }

@@ -5,7 +5,7 @@ use minijinja::context;
 
 use super::login::Failure;
 use super::{Answer, PageRequest, Pages, answer};
-use crate::domain::{NextPath, Visitor};
+use crate::domain::{NextPath, SessionKey, Visitor};
 use crate::web::cookie;
 
 impl Pages {
@@ -15,14 +15,15 @@ impl Pages {
     }
 
     /// POST: ends the session here and in the browser.
-    pub(super) fn log_out(&self, request: &PageRequest) -> Answer {
+    pub(super) async fn log_out(&self, request: &PageRequest) -> Answer {
         let form = self.submitted(request)?;
         let next = self.next(Some(&form), request.query());
         if let Err(failure) = self.check_token(request, &form) {
             return self.logout_question(request, next.as_ref(), Some(failure));
         }
         if let Some(id) = &request.session_id {
-            self.state.sessions.log_out(id);
+            let ended = self.state.sessions.end(SessionKey::of(id)).await;
+            ended.map_err(|error| answer::unavailable(&error.to_string()))?;
         }
         if let Some(user) = request.visitor.user() {
             tracing::info!(user = user.username, address = %request.address, "logged out");

@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use minijinja::{Value, context};
 
 use crate::accounts::Directory;
-use crate::domain::{SessionId, SessionKey, Timestamp, Visitor};
+use crate::domain::{Client, Device, SessionId, SessionKey, Timestamp, Visitor};
 use crate::sessions::{self, Sessions};
 use crate::web::refusal::Refusal;
 use crate::web::scope::{PermsScope, UserScope};
@@ -184,7 +184,7 @@ impl Pages {
             Page::Home => Ok(answer::redirect(&self.url("profile/"))),
             Page::Login if is_post => self.log_in(request).await,
             Page::Login => self.login_page(request),
-            Page::Logout if is_post => self.log_out(request),
+            Page::Logout if is_post => self.log_out(request).await,
             Page::Logout => self.logout_page(request),
             Page::Profile => self.profile_page(request),
             Page::Setup(token) => self.set_up(request, token, is_post).await,
@@ -237,6 +237,13 @@ impl PageRequest {
     /// The key of the visitor's session; none of one that is over.
     fn session_key(&self) -> Option<SessionKey> {
         self.visitor.user().and(self.session_id.as_ref()).map(SessionKey::of)
+    }
+
+    /// Where the request comes from, as a session that it begins remembers it.
+    fn client(&self) -> Client {
+        let user_agent = self.headers.get(http::header::USER_AGENT);
+        let user_agent = user_agent.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Client { address: self.address, device: Device::of(user_agent) }
     }
 
     /// The `request` of templates.

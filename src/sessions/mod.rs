@@ -1,102 +1,193 @@
 //! Who is logged in, between requests.
 //!
-//! Here belong beginning a session, finding it by its id, renewing and ending it. The map holds
-//! what a request needs and nothing else; whether the user still exists is asked elsewhere, at
-//! every request, and confirmed by [`Identity::confirm`](crate::domain::Identity::confirm).
+//! Here belong beginning a session, finding it by its id, renewing and ending it, and what
+//! applications keep in it. Whether the user still exists is asked elsewhere, at every request, and
+//! confirmed by [`Identity::confirm`](crate::domain::Identity::confirm).
 
+mod local;
+mod map;
+mod record;
 pub mod settings;
 
-use dashmap::DashMap;
+use tokio::sync::broadcast;
 
 use crate::domain::session::Lifetime;
-use crate::domain::{Session, SessionId, SessionKey, Timestamp, Verified};
+use crate::domain::session_data::{DataChange, DataError};
+use crate::domain::{Client, Session, SessionId, SessionKey, Timestamp, UserId, Verified};
 
+pub use record::Record;
 pub use settings::{CookieSettings, SameSite, Settings};
 
-/// Every live session, in a sharded map in memory.
-///
-/// No guard of the map leaves this type: sessions go in and come out by value.
-#[derive(Debug, Default)]
+use local::Local;
+use map::Over;
+
+/// Every live session.
+#[derive(Debug)]
 pub struct Sessions {
-    live: DashMap<SessionKey, Session, foldhash::fast::RandomState>,
+    store: Local,
+    ended: broadcast::Sender<SessionKey>,
 }
 
-/// The operating system gave no random bytes; nobody can be logged in until it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no random bytes for a session id: {0}")]
-pub struct NoRandomness(getrandom::Error);
+/// A change of the sessions cannot be kept just now, and so was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The operating system gave no random bytes for an id.
+    #[error("no random bytes for a session id: {0}")]
+    NoRandomness(getrandom::Error),
+}
+
+/// How many ended sessions somebody who listens may be behind, before being told that some were
+/// missed.
+const BEHIND: usize = 4096;
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { store: Local::default(), ended: broadcast::Sender::new(BEHIND) }
+    }
+}
 
 impl Sessions {
     /// Begins a session under a new id, and ends the one that the browser came with.
     ///
     /// The id changes at every login, so that one which somebody else put into the browser is
     /// worth nothing afterwards (session fixation).
-    pub fn log_in(
+    pub async fn log_in(
         &self,
         verified: &Verified,
         previous: Option<&SessionId>,
+        client: Client,
         now: Timestamp,
         lifetime: &Lifetime,
-    ) -> Result<SessionId, NoRandomness> {
+    ) -> Result<SessionId, Unavailable> {
+        let record = Record::of_login(Session::begin(verified, now, lifetime), client);
+        self.begin(record, previous).await
+    }
+
+    /// Begins a session without a login, for an application that wants to keep something.
+    pub async fn begin_anonymous(
+        &self,
+        client: Client,
+        now: Timestamp,
+        lifetime: &Lifetime,
+    ) -> Result<SessionId, Unavailable> {
+        self.begin(Record::anonymous(client, now, lifetime), None).await
+    }
+
+    async fn begin(
+        &self,
+        record: Record,
+        previous: Option<&SessionId>,
+    ) -> Result<SessionId, Unavailable> {
         let id = random_id()?;
-        self.live.insert(SessionKey::of(&id), Session::begin(verified, now, lifetime));
+        let previous = previous.map(SessionKey::of);
+        self.store.begin(SessionKey::of(&id), record, previous).await?;
         if let Some(previous) = previous {
-            self.log_out(previous);
+            self.tell(previous);
         }
         Ok(id)
     }
 
-    /// The live session with this id; one that is over is dropped here, whoever sweeps or not.
-    pub fn load(&self, id: &SessionId, now: Timestamp, lifetime: &Lifetime) -> Option<Session> {
+    /// The live session with this id, which is seen at `now`; one that is over is dropped here,
+    /// whoever sweeps or not.
+    pub fn load(&self, id: &SessionId, now: Timestamp, lifetime: &Lifetime) -> Option<Record> {
         let key = SessionKey::of(id);
-        let session = *self.live.get(&key)?;
-        if !session.is_live(now, lifetime) {
-            self.live.remove_if(&key, |_, session| !session.is_live(now, lifetime));
-            return None;
+        match self.store.map().see(&key, now, |span| span.is_live(now, lifetime))? {
+            Ok(record) => Some(record),
+            Err(Over) => {
+                self.discard(key);
+                None
+            }
         }
-        if lifetime.idle.is_some() && session.last_seen() < now {
-            return self.change(&key, |session| session.seen(now));
-        }
-        Some(session)
     }
 
-    /// Gives the session its full age again; `None` when it has ended in the meantime, for a
-    /// renewal never brings a session back.
-    pub fn renew(&self, id: &SessionId, now: Timestamp, lifetime: &Lifetime) -> Option<Session> {
-        self.change(&SessionKey::of(id), |session| session.renewed(now, lifetime))
+    /// The session with this key, whoever asks: nothing of it is renewed.
+    pub fn find(&self, key: &SessionKey, now: Timestamp, lifetime: &Lifetime) -> Option<Record> {
+        self.store.map().find(key).filter(|record| record.is_live(now, lifetime))
     }
 
-    /// Ends the session; nothing happens when there is none.
-    pub fn log_out(&self, id: &SessionId) -> Option<Session> {
-        self.live.remove(&SessionKey::of(id)).map(|(_, session)| session)
+    /// Gives the session its full age again, unless it has ended in the meantime.
+    pub fn renew(&self, id: &SessionId, now: Timestamp, lifetime: &Lifetime) {
+        self.store.renew(SessionKey::of(id), now, lifetime);
+    }
+
+    /// Changes what applications keep in a session, and renews it; `None` when it has ended.
+    pub async fn change_data(
+        &self,
+        key: SessionKey,
+        changes: &[DataChange],
+        now: Timestamp,
+        lifetime: &Lifetime,
+    ) -> Result<Option<Result<Record, DataError>>, Unavailable> {
+        self.store.change_data(key, changes, now, lifetime).await
+    }
+
+    /// Ends the session; says whether there was one.
+    pub async fn end(&self, key: SessionKey) -> Result<bool, Unavailable> {
+        let was_there = self.store.end(key).await?;
+        self.tell(key);
+        Ok(was_there)
+    }
+
+    /// Ends every session of a user, but for one; says how many there were.
+    pub async fn end_all_of(
+        &self,
+        user: UserId,
+        except: Option<SessionKey>,
+    ) -> Result<usize, Unavailable> {
+        let mut keys = Vec::new();
+        self.for_each(|key, record| {
+            if record.login.is_some_and(|login| login.user() == user) && Some(key) != except {
+                keys.push(key);
+            }
+        });
+        let mut ended = 0;
+        for key in keys {
+            ended += usize::from(self.end(key).await?);
+        }
+        Ok(ended)
+    }
+
+    /// Drops a session that is over, or stands for nobody any more; waits for nothing.
+    pub fn discard(&self, key: SessionKey) {
+        self.store.discard(key);
+        self.tell(key);
+    }
+
+    /// Shows every session to `look`, those that are over and not swept yet included.
+    pub fn for_each(&self, look: impl FnMut(SessionKey, Record)) {
+        self.store.map().for_each(look);
+    }
+
+    /// The keys of the sessions that end from now on. Expiry is not told, for it is known before.
+    pub fn ended(&self) -> broadcast::Receiver<SessionKey> {
+        self.ended.subscribe()
+    }
+
+    fn tell(&self, key: SessionKey) {
+        // An error means that nobody listens.
+        let _unheard = self.ended.send(key);
     }
 
     /// Drops what has expired, to free memory; nothing depends on when it runs.
     pub fn sweep(&self, now: Timestamp, lifetime: &Lifetime) {
-        self.live.retain(|_, session| session.is_live(now, lifetime));
+        self.store.map().retain(|span| span.is_live(now, lifetime));
     }
 
-    /// How many sessions the map holds, expired ones that were not swept yet included.
+    /// How many sessions there are, expired ones that were not swept yet included.
     pub fn len(&self) -> usize {
-        self.live.len()
+        self.store.map().len()
     }
 
-    /// Whether nobody is logged in.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.live.is_empty()
-    }
-
-    fn change(&self, key: &SessionKey, change: impl Fn(Session) -> Session) -> Option<Session> {
-        let mut session = self.live.get_mut(key)?;
-        *session = change(*session);
-        Some(*session)
+        self.len() == 0
     }
 }
 
-fn random_id() -> Result<SessionId, NoRandomness> {
+fn random_id() -> Result<SessionId, Unavailable> {
     loop {
         let mut bytes = [0; 64];
-        getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+        getrandom::fill(&mut bytes).map_err(Unavailable::NoRandomness)?;
         if let Some(id) = SessionId::from_random(&bytes) {
             return Ok(id);
         }
@@ -111,7 +202,7 @@ mod tests {
 
     use super::*;
     use crate::domain::password::PasswordHasher;
-    use crate::domain::{PasswordHash, User, UserId};
+    use crate::domain::{Device, PasswordHash, SessionData, User};
 
     struct AnyPassword;
 
@@ -156,51 +247,102 @@ mod tests {
         NOON.after(Duration::from_secs(seconds))
     }
 
-    #[test]
-    fn a_login_changes_the_id_and_kills_the_old_one() {
+    async fn log_in(
+        sessions: &Sessions,
+        previous: Option<&SessionId>,
+        lifetime: &Lifetime,
+    ) -> SessionId {
+        let address = "192.0.2.7".parse().unwrap();
+        let client = Client { address, device: Device::of("curl/8.5.0") };
+        sessions.log_in(&ada(), previous, client, NOON, lifetime).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_login_changes_the_id_and_kills_the_old_one() {
         let (sessions, lifetime) = (Sessions::default(), lifetime(None, None));
-        let first = sessions.log_in(&ada(), None, NOON, &lifetime).unwrap();
-        let second = sessions.log_in(&ada(), Some(&first), NOON, &lifetime).unwrap();
+        let first = log_in(&sessions, None, &lifetime).await;
+        let second = log_in(&sessions, Some(&first), &lifetime).await;
         assert!(sessions.load(&first, NOON, &lifetime).is_none());
         assert!(sessions.load(&second, NOON, &lifetime).is_some());
         assert_eq!(sessions.len(), 1);
     }
 
-    #[test]
-    fn expiry_is_checked_when_a_session_is_loaded() {
+    #[tokio::test]
+    async fn expiry_is_checked_when_a_session_is_loaded() {
         let (sessions, lifetime) = (Sessions::default(), lifetime(None, None));
-        let id = sessions.log_in(&ada(), None, NOON, &lifetime).unwrap();
+        let id = log_in(&sessions, None, &lifetime).await;
         assert!(sessions.load(&id, seconds_later(999), &lifetime).is_some());
         assert!(sessions.load(&id, seconds_later(1000), &lifetime).is_none());
         assert!(sessions.is_empty());
     }
 
-    #[test]
-    fn a_renewal_gives_the_full_age_but_no_new_life() {
+    #[tokio::test]
+    async fn a_renewal_gives_the_full_age_but_no_new_life() {
         let (sessions, lifetime) = (Sessions::default(), lifetime(None, Some(1500)));
-        let id = sessions.log_in(&ada(), None, NOON, &lifetime).unwrap();
+        let id = log_in(&sessions, None, &lifetime).await;
         sessions.renew(&id, seconds_later(900), &lifetime);
         assert!(sessions.load(&id, seconds_later(1499), &lifetime).is_some());
         assert!(sessions.load(&id, seconds_later(1500), &lifetime).is_none());
-        assert!(sessions.renew(&id, seconds_later(1500), &lifetime).is_none());
     }
 
-    #[test]
-    fn an_idle_session_ends_and_a_busy_one_does_not() {
+    #[tokio::test]
+    async fn an_idle_session_ends_and_a_busy_one_does_not() {
         let (sessions, lifetime) = (Sessions::default(), lifetime(Some(60), None));
-        let id = sessions.log_in(&ada(), None, NOON, &lifetime).unwrap();
+        let id = log_in(&sessions, None, &lifetime).await;
         for step in 1..=10 {
             assert!(sessions.load(&id, seconds_later(step * 59), &lifetime).is_some());
         }
         assert!(sessions.load(&id, seconds_later(10 * 59 + 60), &lifetime).is_none());
     }
 
-    #[test]
-    fn ids_are_all_different() {
+    #[tokio::test]
+    async fn ids_are_all_different() {
         let (sessions, lifetime) = (Sessions::default(), lifetime(None, None));
         for _ in 0..1000 {
-            sessions.log_in(&ada(), None, NOON, &lifetime).unwrap();
+            log_in(&sessions, None, &lifetime).await;
         }
         assert_eq!(sessions.len(), 1000);
+    }
+
+    #[tokio::test]
+    async fn a_renewal_or_a_change_never_brings_a_session_back() {
+        let (sessions, lifetime) = (Sessions::default(), lifetime(None, None));
+        let id = log_in(&sessions, None, &lifetime).await;
+        let key = SessionKey::of(&id);
+        assert!(sessions.end(key).await.unwrap());
+        sessions.renew(&id, NOON, &lifetime);
+        let set = [DataChange::Set("a".into(), "1".into())];
+        assert_eq!(sessions.change_data(key, &set, NOON, &lifetime).await, Ok(None));
+        assert!(sessions.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_login_takes_over_what_an_anonymous_visitor_had() {
+        let (sessions, lifetime) = (Sessions::default(), lifetime(None, None));
+        let client = Client { address: "::1".parse().unwrap(), device: Device::default() };
+        let id = sessions.begin_anonymous(client, NOON, &lifetime).await.unwrap();
+        let set = [DataChange::Set("cart".into(), "[1]".into())];
+        let changed = sessions.change_data(SessionKey::of(&id), &set, NOON, &lifetime).await;
+        let record = changed.unwrap().unwrap().unwrap();
+        assert_eq!(sessions.load(&id, NOON, &lifetime).as_ref(), Some(&record));
+        assert!(record.login.is_none());
+
+        let new = log_in(&sessions, Some(&id), &lifetime).await;
+        assert!(sessions.load(&id, NOON, &lifetime).is_none());
+        let record = sessions.load(&new, NOON, &lifetime).unwrap();
+        let cart = record.data.as_deref().and_then(|data: &SessionData| data.get("cart"));
+        assert_eq!(cart, Some("[1]"));
+    }
+
+    #[tokio::test]
+    async fn a_user_s_other_sessions_can_be_ended_and_whoever_listens_is_told() {
+        let (sessions, lifetime) = (Sessions::default(), lifetime(None, None));
+        let here = SessionKey::of(&log_in(&sessions, None, &lifetime).await);
+        let there = SessionKey::of(&log_in(&sessions, None, &lifetime).await);
+        let mut ended = sessions.ended();
+        assert_eq!(sessions.end_all_of(UserId(2), None).await, Ok(0));
+        assert_eq!(sessions.end_all_of(UserId(1), Some(here)).await, Ok(1));
+        assert_eq!(ended.try_recv(), Ok(there));
+        assert!(sessions.find(&here, NOON, &lifetime).is_some());
     }
 }

@@ -196,11 +196,11 @@ impl SessionScope {
 
 impl Object for SessionScope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let session = self.0.as_ref();
+        let span = self.0.as_ref().map(Session::span);
         let moment = match key.as_str()? {
-            "started" => session.map(Session::started),
-            "last_seen" => session.map(Session::last_seen),
-            "expires" => session.map(Session::expires),
+            "started" => span.map(|span| span.started),
+            "last_seen" => span.map(|span| span.last_seen),
+            "expires" => span.map(|span| span.expires),
             _ => None,
         };
         Some(moment.map_or(Value::from(()), |moment| Value::from(moment.seconds())))
