@@ -145,6 +145,9 @@ fn read_tuning(table: &Table<'_>, settings: &mut Settings) {
     if let Some(at) = table.integer("max_idle", 0, 1 << 16) {
         settings.max_idle = usize::try_from(at.value).unwrap_or(settings.max_idle);
     }
+    if let Some(at) = table.flag("title_case_headers") {
+        settings.title_case_headers = at.value;
+    }
     if let Some(at) = table.flag("trust_responses") {
         settings.trust_responses = at.value;
     }

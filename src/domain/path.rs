@@ -212,16 +212,16 @@ fn is_plain(path: &[u8]) -> bool {
         return false;
     }
     let mut previous = 0;
+    let mut is_plain = true;
+    // Every byte is looked at: a branch for each would cost more.
     for &byte in path {
         // A dot after a slash may begin a dot segment, a dot before one may be trimmed by Windows.
-        let suspicious = (previous == b'/' && (byte == b'/' || byte == b'.'))
-            || (previous == b'.' && byte == b'/');
-        if suspicious || !PLAIN[usize::from(byte)] {
-            return false;
-        }
+        let is_suspicious = (previous == b'/') & ((byte == b'/') | (byte == b'.'))
+            | (previous == b'.') & (byte == b'/');
+        is_plain &= PLAIN[usize::from(byte)] & !is_suspicious;
         previous = byte;
     }
-    previous != b'.'
+    is_plain & (previous != b'.')
 }
 
 /// Whether normalisation (NFKC) turns `character` into something that ends or climbs a segment.

@@ -17,6 +17,7 @@ use crate::domain::Visitor;
 use crate::telemetry::{Line, Outcome, Stopwatch};
 use crate::upstream::Answer;
 use crate::web::forwarding;
+use crate::web::glance::{Glance, Seen};
 use crate::web::refusal::{Blame, Refusal};
 use crate::web::watch::{Phase, Verdict, Watch};
 
@@ -114,8 +115,8 @@ impl Exchange {
     }
 
     /// Keeps the browser's end of a connection that may change its protocol.
-    pub(super) fn expect_upgrade<B>(&mut self, request: &mut Request<B>) {
-        if forwarding::upgrade_of(request.headers()).is_some() {
+    pub(super) fn expect_upgrade<B>(&mut self, glance: Glance, request: &mut Request<B>) {
+        if glance.saw(Seen::Upgrade) && forwarding::upgrade_of(request.headers()).is_some() {
             self.upgrade = Some(hyper::upgrade::on(request));
         }
     }

@@ -12,6 +12,7 @@ use super::Policy;
 use crate::domain::RequestPath;
 use crate::domain::rule::Circumstances;
 use crate::web::forwarding::{self, Forwarded};
+use crate::web::glance::{Glance, Seen};
 use crate::web::refusal::Refusal;
 
 /// The other end of a connection, known once for all its requests.
@@ -38,6 +39,8 @@ pub(super) struct Origin {
     pub(super) address: IpAddr,
     pub(super) is_secure: bool,
     pub(super) host: Host,
+    /// What the head has in it.
+    pub(super) glance: Glance,
     forwarded_for: HeaderValue,
     /// The host that a trusted proxy was asked for, for the application only: rules and sites go
     /// by `Host`.
@@ -77,24 +80,28 @@ impl Head {
     /// Reads the head of `request`, or refuses what has no single meaning.
     pub(super) fn read<B>(
         request: &Request<B>,
+        glance: Glance,
         peer: &Peer,
         policy: &Policy,
     ) -> Result<Self, Refusal> {
         refuse_method(request.method())?;
-        if !forwarding::expectation_is_known(request.headers()) {
+        if glance.saw(Seen::Expect) && !forwarding::expectation_is_known(request.headers()) {
             return Err(Refusal::Expectation);
         }
-        refuse_ambiguous_framing(request.headers())?;
-        let host = Host::read(request)?;
+        if glance.saw(Seen::TransferEncoding) {
+            refuse_ambiguous_framing(request.headers())?;
+        }
+        let host = Host::read(request, glance)?;
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
         let path = RequestPath::parse(target).map_err(Refusal::MalformedPath)?;
         let origin = if policy.trusts(peer.address) {
-            Origin::behind_proxy(request.headers(), peer, host, &policy.trusted_proxies)
+            Origin::behind_proxy(request.headers(), glance, peer, host, &policy.trusted_proxies)
         } else {
             Origin {
                 address: peer.address,
                 is_secure: peer.is_secure,
                 host,
+                glance,
                 forwarded_for: peer.address_header.clone(),
                 forwarded_host: None,
                 port: peer.port_header.clone(),
@@ -131,13 +138,11 @@ fn refuse_ambiguous_framing(headers: &HeaderMap) -> Result<(), Refusal> {
 
 impl Host {
     /// The one host that the request asks for.
-    fn read<B>(request: &Request<B>) -> Result<Self, Refusal> {
-        let mut values = request.headers().get_all(HOST).iter();
-        let (sent, another) = (values.next(), values.next());
-        if another.is_some() {
+    fn read<B>(request: &Request<B>, glance: Glance) -> Result<Self, Refusal> {
+        if glance.saw(Seen::SecondHost) {
             return Err(Refusal::MalformedRequest("there is more than one `Host`"));
         }
-        let Some(sent) = sent else {
+        let Some(sent) = request.headers().get(HOST) else {
             return if request.version() == Version::HTTP_11 {
                 Err(Refusal::MalformedRequest("there is no `Host`"))
             } else {
@@ -198,7 +203,13 @@ fn name_of(host: &str) -> Option<Cow<'_, str>> {
 
 impl Origin {
     /// What a trusted proxy says about the visitor: read from the right, as far as it is trusted.
-    fn behind_proxy(headers: &HeaderMap, peer: &Peer, host: Host, trusted: &[IpNet]) -> Self {
+    fn behind_proxy(
+        headers: &HeaderMap,
+        glance: Glance,
+        peer: &Peer,
+        host: Host,
+        trusted: &[IpNet],
+    ) -> Self {
         let chain: Vec<IpAddr> = headers
             .get_all("x-forwarded-for")
             .iter()
@@ -235,6 +246,7 @@ impl Origin {
             address,
             is_secure,
             host,
+            glance,
             forwarded_for: HeaderValue::try_from(forwarded_for.join(", "))
                 .unwrap_or_else(|_| peer.address_header.clone()),
             forwarded_host,
@@ -293,7 +305,8 @@ mod tests {
         }
         let peer = Peer::new("10.0.0.1".parse().unwrap(), 80, false);
         let host = Host { sent: None, name: Name::Folded(String::new()) };
-        let origin = Origin::behind_proxy(&headers, &peer, host, &["10.0.0.0/8".parse().unwrap()]);
+        let (glance, trusted) = (Glance::over(&headers), ["10.0.0.0/8".parse().unwrap()]);
+        let origin = Origin::behind_proxy(&headers, glance, &peer, host, &trusted);
         (origin.address.to_string(), origin.forwarded_for.to_str().unwrap().to_owned())
     }
 

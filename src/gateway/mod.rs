@@ -37,6 +37,7 @@ use crate::telemetry::{AccessLines, Counters};
 use crate::upstream::{self, Application, ForwardError, Forwarded, Outgoing, Pool};
 use crate::web::body::{BodyError, RequestBody};
 use crate::web::forwarding::{self, Told};
+use crate::web::glance::{Glance, Seen};
 use crate::web::refusal::Refusal;
 use crate::web::watch::{Ticks, Watch};
 
@@ -151,13 +152,14 @@ impl Worker {
     ) -> Result<Response<AnswerBody>, Infallible> {
         watch.work();
         let held = self.policy();
-        let (method, audience) = (request.method().clone(), Audience::of(request.headers()));
+        let (method, glance) = (request.method().clone(), Glance::over(request.headers()));
         let mut exchange = Exchange::begin(&self, &watch, &peer, &request);
         let request =
             Box::new(request.map(|body| RequestBody::new(body, &held.0.stripped, &watch)));
-        let response = match self.pass(&held.0, &peer, &watch, request, &mut exchange).await {
+        let passing = self.pass(&held.0, &peer, &watch, glance, request, &mut exchange);
+        let response = match passing.await {
             Ok(response) => response,
-            Err(stop) => refuse(&held.0, &stop, &method, audience, &mut exchange),
+            Err(stop) => refuse(&held.0, &stop, &method, Audience::of(glance), &mut exchange),
         };
         Ok(exchange.answer(response))
     }
@@ -168,12 +170,13 @@ impl Worker {
         policy: &Arc<Policy>,
         peer: &Peer,
         watch: &Arc<Watch>,
+        glance: Glance,
         mut request: Outgoing,
         exchange: &mut Exchange,
     ) -> Result<Response<Kind>, Box<Stop>> {
         // The path is read once; this value is what is judged and what is sent.
-        let Head { path, origin } = Head::read(&request, peer, policy)?;
-        exchange.expect_upgrade(&mut request);
+        let Head { path, origin } = Head::read(&request, glance, peer, policy)?;
+        exchange.expect_upgrade(glance, &mut request);
 
         // Who is asking.
         let mut caller = loop {
@@ -221,16 +224,21 @@ impl Worker {
         let request = permitted.request_mut();
         request.body_mut().limit(route.max_body_size).map_err(|_| Refusal::BodyTooLarge)?;
         let length_is_unknown = request.body().length_is_unknown();
-        let upgrade = forwarding::upgrade_of(request.headers());
+        let glance = origin.glance;
+        let asked = || forwarding::upgrade_of(request.headers());
+        let upgrade = glance.saw(Seen::Upgrade).then(asked).flatten();
+        let asks_upgrade = upgrade.is_some();
 
         let headers = request.headers_mut();
-        forwarding::clean_request(headers, &policy.stripped, length_is_unknown);
-        policy.cookies.hide(headers);
+        forwarding::clean_request(headers, glance, &policy.stripped, length_is_unknown);
+        if glance.saw(Seen::Cookie) {
+            policy.cookies.hide(headers);
+        }
         if let Some(protocol) = upgrade {
             forwarding::set_upgrade(headers, protocol);
         }
         let identity = self.told.borrow_mut().headers(&route.identity, caller)?;
-        Ok(Told { forwarded: origin.into_forwarded(), identity })
+        Ok(Told { forwarded: origin.into_forwarded(), identity, asks_upgrade })
     }
 }
 
@@ -268,7 +276,8 @@ fn judge<'p>(
     caller: &Caller,
     request: Outgoing,
 ) -> Result<(&'p Route, Permitted<Outgoing>), Box<Stop>> {
-    let referer = request.headers().get(REFERER).cloned();
+    let referer = || request.headers().get(REFERER).cloned();
+    let referer = origin.glance.saw(Seen::Referer).then(referer).flatten();
     let site = policy.site(origin.host.name())?;
     let method = request.method().clone();
     let circumstances = origin.circumstances(&method);

@@ -27,6 +27,7 @@ use minijinja::{Value, context};
 use crate::accounts::Directory;
 use crate::domain::{Client, Device, SessionId, SessionKey, Timestamp, Visitor};
 use crate::sessions::{self, Sessions};
+use crate::web::glance::Glance;
 use crate::web::refusal::Refusal;
 use crate::web::scope::{PermsScope, UserScope};
 
@@ -205,7 +206,7 @@ impl Pages {
     fn asked<'a>(&'a self, request: &'a PageRequest) -> Asked<'a> {
         Asked {
             method: &request.method,
-            audience: Audience::of(&request.headers),
+            audience: Audience::of(Glance::over(&request.headers)),
             referer: request.headers.get(http::header::REFERER),
             target: &request.target,
             host: &request.host,

@@ -1,13 +1,14 @@
 //! What a visitor gets instead of a page: a redirect to the login, a page that says why, or JSON.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
+use http::header;
 use http::{HeaderValue, Method, Response, StatusCode};
 use minijinja::context;
 
 use super::csrf::origin_of;
 use super::{Pages, answer, next};
 use crate::domain::{NextPath, Visitor};
+use crate::web::glance::{Glance, Seen};
 use crate::web::refusal::Refusal;
 
 /// After how many seconds it is worth while to try again when something is unavailable.
@@ -88,14 +89,11 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// The audience of a request with these headers.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let accepts_html = headers.get_all(header::ACCEPT).into_iter().any(|accept| {
-            accept.as_bytes().windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html"))
-        });
-        let is_navigation = accepts_html
-            && !headers.contains_key("x-requested-with")
-            && headers.get_all("sec-fetch-mode").into_iter().all(|mode| mode == "navigate");
+    /// The audience of a request with such a head.
+    pub fn of(head: Glance) -> Self {
+        let is_navigation = head.saw(Seen::AcceptsHtml)
+            && !head.saw(Seen::RequestedWith)
+            && !head.saw(Seen::NoNavigation);
         if is_navigation { Self::Person } else { Self::Program }
     }
 }

@@ -16,7 +16,6 @@ use tokio::net::TcpStream;
 
 use crate::gateway::{Peer, Worker};
 use crate::server::Limits;
-use crate::web::socket;
 use crate::web::watch::{Phase, Verdict, Watch};
 
 /// Serves the requests of one connection, until either end closes it or the clock does.
@@ -92,20 +91,6 @@ impl Write for Watched {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch.wrote(polled.is_pending());
         polled
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = socket::poll_write_pieces(Pin::new(&mut self.stream), context, slices);
-        self.watch.wrote(polled.is_pending());
-        polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

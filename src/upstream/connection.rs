@@ -7,16 +7,14 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use http::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{ForwardError, Outgoing, Server};
+use super::{ForwardError, Outgoing, Server, Settings};
 use crate::web::body::RequestBody;
 use crate::web::socket;
 use crate::web::watch::{Verdict, Watch};
@@ -45,9 +43,9 @@ pub(super) enum Lost {
 }
 
 impl Connection {
-    /// Connects to `server` within `limit`.
-    pub(super) async fn open(server: &Server, limit: Duration) -> Result<Self, ForwardError> {
-        match tokio::time::timeout(limit, establish(server)).await {
+    /// Connects to `server`, in the time and the way that the application's settings say.
+    pub(super) async fn open(server: &Server, settings: &Settings) -> Result<Self, ForwardError> {
+        match tokio::time::timeout(settings.connect_timeout, establish(server, settings)).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(cause)) => Err(ForwardError::Unreachable { server: server.to_string(), cause }),
             Err(_elapsed) => Err(ForwardError::ConnectTimeout(server.to_string())),
@@ -128,70 +126,28 @@ fn drive(driver: &mut Option<Driver>, context: &mut Context<'_>) {
     }
 }
 
-async fn establish(server: &Server) -> io::Result<Connection> {
+async fn establish(server: &Server, settings: &Settings) -> io::Result<Connection> {
     match server {
         Server::Tcp { host, port } => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
             socket::tune(&stream)?;
-            handshake(stream).await
+            handshake(stream, settings).await
         }
-        Server::Unix(path) => handshake(UnixStream::connect(path).await?).await,
+        Server::Unix(path) => handshake(UnixStream::connect(path).await?, settings).await,
     }
 }
 
-async fn handshake<S>(stream: S) -> io::Result<Connection>
+async fn handshake<S>(stream: S, settings: &Settings) -> io::Result<Connection>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let (sender, connection) = Builder::new()
-        // Old applications and CGI scripts were written by people who typed `Content-Type`.
-        .title_case_headers(true)
+        .title_case_headers(settings.title_case_headers)
+        // A message goes out in one piece: a vector costs the kernel more than the copy costs us.
+        .writev(false)
         .max_buf_size(READ_AT_ONCE)
-        .handshake(Gathering(TokioIo::new(stream)))
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;
     Ok(Connection { sender, driver: Some(Box::pin(connection.with_upgrades())) })
-}
-
-/// A socket to an application.
-struct Gathering<S>(TokioIo<S>);
-
-impl<S: tokio::io::AsyncRead + Unpin> Read for Gathering<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl<S: tokio::io::AsyncWrite + Unpin> Write for Gathering<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        socket::poll_write_pieces(Pin::new(&mut self.0), context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
 }

@@ -73,11 +73,15 @@ pub async fn forward(
     watch: &Watch,
 ) -> Result<Forwarded, ForwardError> {
     let (mut request, path) = permitted.into_parts();
-    *request.uri_mut() = origin_form(path.into_target())?;
+    // What the browser sent may stay as it is when it is the judged target to the byte.
+    if request.uri().authority().is_some()
+        || request.uri().path_and_query().is_none_or(|sent| sent.as_str() != path.target())
+    {
+        *request.uri_mut() = origin_form(path.into_target())?;
+    }
     if request.version() != Version::HTTP_11 {
         speak_http11(&mut request, application);
     }
-    let asked_upgrade = forwarding::upgrade_of(request.headers());
     watch.enter(Phase::Answer, application.settings.response_timeout);
     let outcome = pool.send(application, request, &told, watch).await;
     watch.work();
@@ -87,7 +91,7 @@ pub async fn forward(
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let granted = forwarding::upgrade_of(response.headers());
-        if asked_upgrade.is_none() || granted.is_none() {
+        if !told.asks_upgrade || granted.is_none() {
             return Err(ForwardError::Garbled("it changed protocol unasked".to_owned()));
         }
         let tunnel = hyper::upgrade::on(&mut response);
@@ -116,14 +120,12 @@ fn origin_form(target: String) -> Result<Uri, ForwardError> {
 }
 
 /// Whether the request may be sent again after it may have arrived.
-fn is_repeatable(request: &Request<RequestBody>) -> bool {
+fn is_repeatable(request: &Request<RequestBody>, told: &Told) -> bool {
     let is_idempotent = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
     );
-    is_idempotent
-        && request.body().is_empty()
-        && forwarding::upgrade_of(request.headers()).is_none()
+    is_idempotent && request.body().is_empty() && !told.asks_upgrade
 }
 
 /// A second request like `request`, which has no body.

@@ -24,10 +24,17 @@ pub struct Application {
     servers: Arc<[usize]>,
 }
 
+/// What connections have in common that may be used in place of each other.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    server: Server,
+    title_case_headers: bool,
+}
+
 /// Gives every server a number for good, so that a reload keeps the connections to it.
 #[derive(Debug, Default)]
 pub struct Applications {
-    numbers: Mutex<HashMap<Server, usize>>,
+    numbers: Mutex<HashMap<Kind, usize>>,
 }
 
 impl Applications {
@@ -39,7 +46,9 @@ impl Applications {
             .iter()
             .map(|server| {
                 let next = numbers.len();
-                *numbers.entry(server.clone()).or_insert(next)
+                let title_case_headers = settings.title_case_headers;
+                let kind = Kind { server: server.clone(), title_case_headers };
+                *numbers.entry(kind).or_insert(next)
             })
             .collect();
         Application { settings: Arc::new(settings), servers }
@@ -105,7 +114,7 @@ impl Pool {
                 None => Box::pin(self.connect(application)).await?,
             };
             // A connection that rested may turn out to be dead when the request is on its way.
-            let copy = (!is_new && is_repeatable(&request)).then(|| copy_of(&request));
+            let copy = (!is_new && is_repeatable(&request, told)).then(|| copy_of(&request));
             told.write(request.headers_mut());
             lease.is_sending = !request.body().is_empty();
             match lease.connection.exchange(request, watch).await {
@@ -153,7 +162,7 @@ impl Pool {
         let mut failure = None;
         for offset in 0..count {
             let index = (turn + offset) % count;
-            match Connection::open(&settings.servers[index], settings.connect_timeout).await {
+            match Connection::open(&settings.servers[index], settings).await {
                 Ok(connection) => {
                     return Ok(self.lease(application, application.servers[index], connection));
                 }

@@ -20,6 +20,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How many unused connections each worker keeps to each server.
     pub max_idle: usize,
+    /// Whether names of headers are sent as `Content-Type` and not as `content-type`.
+    pub title_case_headers: bool,
     /// Whether the answer headers `Vestibule-…` are obeyed; they are removed in any case.
     pub trust_responses: bool,
 }
@@ -49,6 +51,7 @@ impl Settings {
             read_timeout: Duration::from_secs(3600),
             idle_timeout: Duration::from_secs(60),
             max_idle: 64,
+            title_case_headers: false,
             trust_responses: false,
         }
     }

@@ -16,8 +16,9 @@ use super::watch::Watch;
 pub enum RequestBody {
     /// There is none.
     Empty,
-    /// It comes from the browser as it is read.
-    Streaming(Streaming),
+    /// It comes from the browser as it is read. In a box, for most requests have none and all are
+    /// handed on several times.
+    Streaming(Box<Streaming>),
 }
 
 /// What is still to come from the browser.
@@ -47,12 +48,12 @@ impl RequestBody {
             return Self::Empty;
         }
         watch.want_body(true);
-        Self::Streaming(Streaming {
+        Self::Streaming(Box::new(Streaming {
             incoming,
             allowance: None,
             stripped: Arc::clone(stripped),
             watch: Arc::clone(watch),
-        })
+        }))
     }
 
     /// Bounds the body to `limit` bytes; one that says beforehand that it is longer fails at once.

@@ -12,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cookie;
+use super::glance::{Glance, Seen};
 use super::identity_headers::Rendered;
 
 /// Names, under every spelling of which a client's header is removed.
@@ -76,6 +77,10 @@ impl StrippedNames {
 
     /// Whether a header of this name, in lower case, is removed.
     fn contains(&self, name: &str) -> bool {
+        // Folding changes neither the length nor a letter: most names are let through by these.
+        if self.lengths & length_bit(name) == 0 && !name.starts_with('x') {
+            return false;
+        }
         if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return self.contains_folded(name);
         }
@@ -135,6 +140,8 @@ pub struct Told {
     pub forwarded: Forwarded,
     /// Who the visitor is.
     pub identity: Rc<Rendered>,
+    /// Whether the request asks for another protocol; it is written in its head already.
+    pub asks_upgrade: bool,
 }
 
 impl Told {
@@ -161,11 +168,15 @@ impl Told {
 /// `has_body_of_unknown_length` writes the one framing header that such a body has.
 pub fn clean_request(
     headers: &mut HeaderMap,
+    glance: Glance,
     stripped: &StrippedNames,
     has_body_of_unknown_length: bool,
 ) {
-    let wants_trailers = headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
-    remove_named_by_connection(headers);
+    let wants_trailers =
+        glance.saw(Seen::Te) && headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
+    if glance.saw(Seen::Connection) {
+        remove_named_by_connection(headers);
+    }
     stripped.strip_all(headers);
     if has_body_of_unknown_length {
         headers.remove(CONTENT_LENGTH);
@@ -264,7 +275,11 @@ impl CookieNames {
 
     /// Removes the session cookie from a request, and gives the application's own its name back.
     pub fn hide(&self, headers: &mut HeaderMap) {
-        if !headers.contains_key(COOKIE) {
+        let Some(line) = headers.get(COOKIE) else { return };
+        let is_alone =
+            self.is_ours_alone(line.as_bytes()) && headers.get_all(COOKIE).iter().nth(1).is_none();
+        if is_alone {
+            headers.remove(COOKIE);
             return;
         }
         let is_concerned = |name: &[u8], value: &[u8]| {
@@ -329,6 +344,13 @@ impl CookieNames {
         }
     }
 
+    /// Whether the line is the session cookie, and no other is in it.
+    fn is_ours_alone(&self, line: &[u8]) -> bool {
+        let value =
+            line.strip_prefix(self.ours.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        value.is_some_and(|value| memchr::memchr(b';', value).is_none())
+    }
+
     fn renamed_line(&self, line: &HeaderValue) -> Option<HeaderValue> {
         let line = line.as_bytes();
         let equals = memchr::memchr(b'=', line)?;
@@ -343,16 +365,10 @@ impl CookieNames {
 /// `Vestibule-…` headers, which are for the gateway.
 pub fn clean_answer(headers: &mut HeaderMap) {
     remove_named_by_connection(headers);
-    let is_removed = |name: &str| {
-        matches!(
-            name,
-            "connection"
-                | "keep-alive"
-                | "proxy-connection"
-                | "te"
-                | "transfer-encoding"
-                | "upgrade"
-        ) || name.starts_with("vestibule-")
+    let is_removed = |name: &str| match name {
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding"
+        | "upgrade" => true,
+        _ => name.starts_with("vestibule-"),
     };
     while let Some(name) = headers.keys().find(|name| is_removed(name.as_str())).cloned() {
         headers.remove(name);
@@ -374,7 +390,8 @@ mod tests {
 
     fn cleaned(pairs: &[(&str, &str)]) -> Vec<String> {
         let mut headers = headers(pairs);
-        clean_request(&mut headers, &StrippedNames::new(["Remote-User"]), false);
+        let glance = Glance::over(&headers);
+        clean_request(&mut headers, glance, &StrippedNames::new(["Remote-User"]), false);
         let mut names: Vec<String> = headers.keys().map(HeaderName::to_string).collect();
         names.sort();
         names

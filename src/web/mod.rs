@@ -7,6 +7,7 @@ pub mod cookie;
 pub mod expression;
 pub mod form;
 pub mod forwarding;
+pub mod glance;
 pub mod identity_headers;
 pub mod refusal;
 pub mod scope;

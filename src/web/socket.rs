@@ -1,11 +1,8 @@
 //! What is done alike with every socket, on both sides of the gateway.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use hyper::rt::Write;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
@@ -26,31 +23,4 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
 
 fn is_local(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
-}
-
-/// Up to how many bytes are written in one piece.
-const SMALL: usize = 2048;
-
-/// Writes several pieces: gathered by us when they are small, by the kernel when they are large.
-///
-/// A plain write of a copy costs the kernel less than a vector of two small pieces.
-pub fn poll_write_pieces(
-    stream: Pin<&mut impl Write>,
-    context: &mut Context<'_>,
-    pieces: &[IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
-    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-    match pieces {
-        [piece] => stream.poll_write(context, piece),
-        several if length <= SMALL => {
-            let mut together = [0; SMALL];
-            let mut end = 0;
-            for piece in several {
-                together[end..end + piece.len()].copy_from_slice(piece);
-                end += piece.len();
-            }
-            stream.poll_write(context, &together[..length])
-        }
-        several => stream.poll_write_vectored(context, several),
-    }
 }

@@ -122,12 +122,19 @@ async fn application_learns_who_it_is() {
     assert_eq!(echo.folded("Remote-Name"), ["Ada Lovelace"]);
     assert_eq!(echo.folded("X-Band"), ["ada"]);
     assert_eq!(echo.folded("x-lower-case"), ["ada"]);
-    assert!(
-        echo.headers().iter().any(|(name, _)| name == "Remote-User"),
-        "names in title case: {:?}",
-        echo.headers()
-    );
     ada.get("/public/").await.is_forwarded_as("ada");
+}
+
+#[tokio::test]
+async fn names_are_sent_in_title_case_to_an_application_that_asks_for_it() {
+    for (settings, sent) in
+        [("", "remote-user"), ("[upstream_defaults]\ntitle_case_headers = true\n", "Remote-User")]
+    {
+        let gate = Gate::start(&town_and(settings)).await;
+        let echo = gate.sign_in("ada").await.get("/private/").await.is_forwarded_as("ada");
+        let names: Vec<_> = echo.headers().iter().map(|(name, _)| name.clone()).collect();
+        assert!(names.iter().any(|name| name == sent), "{sent} is not in {names:?}");
+    }
 }
 
 #[tokio::test]

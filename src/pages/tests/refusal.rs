@@ -25,7 +25,7 @@ async fn refused_with(
         .collect();
     let asked = Asked {
         method: &method,
-        audience: Audience::of(&headers),
+        audience: Audience::of(Glance::over(&headers)),
         referer: headers.get(http::header::REFERER),
         target,
         host: "site.example",
@@ -138,7 +138,7 @@ async fn the_page_for_one_who_lacks_a_right_offers_another_account_and_never_red
     let visitor = browser.visitor();
     let asked = Asked {
         method: &Method::GET,
-        audience: Audience::of(&browser.headers),
+        audience: Audience::of(Glance::over(&browser.headers)),
         referer: browser.headers.get(http::header::REFERER),
         target: "/admin/?x",
         host: "site.example",
