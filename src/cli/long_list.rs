@@ -67,6 +67,11 @@ impl<const N: usize> LongTable<N> {
             None => output::table(self.header, self.first),
         }
     }
+
+    /// Prints what is left of a table that has no end; of one that has not begun, nothing.
+    pub(super) fn break_off(self) -> Result<(), Failure> {
+        if self.widths.is_none() && self.first.is_empty() { Ok(()) } else { self.end() }
+    }
 }
 
 fn aligned<const N: usize>(row: &[String; N], widths: [usize; N]) -> String {

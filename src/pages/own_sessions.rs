@@ -6,7 +6,7 @@ use http::StatusCode;
 use minijinja::{Value, context};
 
 use super::{Answer, PageRequest, Pages, answer};
-use crate::domain::{Identity, SessionKey};
+use crate::domain::{Device, Identity, SessionKey};
 use crate::sessions::{Record, Unavailable};
 use crate::web::refusal::Refusal;
 
@@ -45,7 +45,7 @@ impl Pages {
         };
         let form = self.submitted(request)?;
         if let Err(failure) = self.check_token(request, &form) {
-            let notes = Notes { wrong: Some(failure.message()), ..Notes::default() };
+            let notes = Notes::wrong(failure.message());
             return self.own_sessions(request, StatusCode::FORBIDDEN, notes).await;
         }
         let wish = match (form.value("session"), form.value("others")) {
@@ -56,39 +56,42 @@ impl Pages {
         if wish == Wish::One(here) {
             return self.log_out(request).await;
         }
+        let sessions = &self.state.sessions;
         let ended = match wish {
-            Wish::One(key) => self.end_own(identity, key).await,
-            Wish::Others => self.state.sessions.end_all_of(identity.user().id, Some(here)).await,
-            Wish::Unknown => Ok(0),
+            Wish::One(key) => self.end_own(identity, key).await.map(|device| match device {
+                Some(device) => {
+                    (1, Notes::done(format!("The session with {device} was logged out.")))
+                }
+                None => (0, Notes::no_such_session()),
+            }),
+            Wish::Others => {
+                let others = sessions.end_all_of(identity.user().id, Some(here)).await;
+                others.map(|ended| (ended, Notes::done(others_ended(ended))))
+            }
+            Wish::Unknown => Ok((0, Notes::no_such_session())),
         };
-        let ended = ended.map_err(|error| answer::unavailable(&error.to_string()))?;
+        let (ended, notes) = ended.map_err(|error| answer::unavailable(&error.to_string()))?;
         if ended > 0 {
             let (user, address) = (&identity.user().username, request.address);
             tracing::info!(by = user, of = user, %address, ended, "sessions were revoked");
         }
-        let (status, notes) = match (wish, ended) {
-            (Wish::One(_), 1..) => (StatusCode::OK, Notes::done("The session was logged out.")),
-            (Wish::One(_) | Wish::Unknown, _) => {
-                let wrong = "There is no such session. It may have ended already.".to_owned();
-                (StatusCode::NOT_FOUND, Notes { wrong: Some(wrong), ..Notes::default() })
-            }
-            (Wish::Others, 0) => (StatusCode::OK, Notes::done("There was no other session.")),
-            (Wish::Others, 1) => (StatusCode::OK, Notes::done("The other session was logged out.")),
-            (Wish::Others, _) => {
-                (StatusCode::OK, Notes::done(&format!("{ended} other sessions were logged out.")))
-            }
-        };
+        let status = if notes.wrong.is_some() { StatusCode::NOT_FOUND } else { StatusCode::OK };
         self.own_sessions(request, status, notes).await
     }
 
     /// Ends the session with this key if it is this user's: of another's nothing is told, not even
     /// that it is there.
-    async fn end_own(&self, identity: &Identity, key: SessionKey) -> Result<usize, Unavailable> {
+    async fn end_own(
+        &self,
+        identity: &Identity,
+        key: SessionKey,
+    ) -> Result<Option<Device>, Unavailable> {
         let mine = self.state.sessions.of_user(identity.user().id).await?;
-        if mine.iter().any(|(known, _)| *known == key) {
-            return Ok(usize::from(self.state.sessions.end(key).await?));
-        }
-        Ok(0)
+        let Some((_, record)) = mine.into_iter().find(|(known, _)| *known == key) else {
+            return Ok(None);
+        };
+        let was_there = self.state.sessions.end(key).await?;
+        Ok(was_there.then_some(record.client.device))
     }
 
     async fn own_sessions(
@@ -128,8 +131,24 @@ impl Pages {
 }
 
 impl Notes {
-    fn done(what: &str) -> Self {
-        Self { done: Some(what.to_owned()), wrong: None }
+    fn done(what: String) -> Self {
+        Self { done: Some(what), wrong: None }
+    }
+
+    fn wrong(what: String) -> Self {
+        Self { done: None, wrong: Some(what) }
+    }
+
+    fn no_such_session() -> Self {
+        Self::wrong("There is no such session. It may have ended already.".to_owned())
+    }
+}
+
+fn others_ended(number: usize) -> String {
+    match number {
+        0 => "There was no other session.".to_owned(),
+        1 => "The other session was logged out.".to_owned(),
+        number => format!("{number} other sessions were logged out."),
     }
 }
 

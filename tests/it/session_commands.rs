@@ -109,7 +109,7 @@ async fn revoked_session_ends_and_no_other() {
     let gate = Gate::start(TOWN).await;
     let (ada, bob) = (gate.sign_in("ada").await, gate.sign_in("bob").await);
     let said = gate.run(&["session", "revoke", &key_of(&ada)[..12]]);
-    assert_eq!(said, "ended the session of ada that began with an unknown browser\n");
+    assert_eq!(said, "ended the session of `ada` that began with an unknown browser\n");
     is_out(&ada).await;
     bob.get("/private/").await.is_forwarded_as("bob");
     assert_eq!(listed(&gate, &[]), [key_of(&bob)]);
@@ -232,6 +232,7 @@ async fn without_a_gateway_there_is_nothing_to_tell() {
     ] {
         let output = people::run(gate.directory(), arguments, "");
         assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(output.stdout, b"");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.starts_with("error: no gateway is running: "), "{said}");
         assert!(said.contains("\nhint: start one with `vestibule serve`"), "{said}");

@@ -34,8 +34,10 @@ pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failu
     let now = std::io::stdout().is_terminal().then(crate::cli::now);
     let mut table = LongTable::new(HEADER);
     let listed = remote::sessions::list(file, &command, |session| table.add(row(&session, now)));
-    table.end()?;
-    listed
+    match listed {
+        Ok(()) => table.end(),
+        Err(failure) => table.break_off().and(Err(failure)),
+    }
 }
 
 /// For people at a terminal, who have a `now`, what is quickly read; all of it for programs.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Failure, counted, owner};
+use super::{Failure, counted};
 use crate::cli::{output, remote};
 use crate::server::session_commands::{Revoke, Revoked, SessionCommand};
 
@@ -41,8 +41,12 @@ pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failu
     }
     output::say(&match (&revoked.session, user) {
         (Some(session), _) => {
-            let owner = owner(session.user.as_deref(), session.user_id);
-            format!("ended the session of {owner} that began with {}", session.device)
+            let what = match (&session.user, session.user_id) {
+                (Some(name), _) => format!("the session of `{name}`"),
+                (None, Some(id)) => format!("the session of user {id}, who is gone,"),
+                (None, None) => "the anonymous session".to_owned(),
+            };
+            format!("ended {what} that began with {}", session.device)
         }
         (None, Some(name)) if revoked.ended == 0 => format!("`{name}` has no session"),
         (None, Some(name)) => format!("ended {} of `{name}`", counted(revoked.ended)),

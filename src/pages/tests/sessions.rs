@@ -91,7 +91,8 @@ async fn one_session_can_be_logged_out() {
     let fields = [("session", &*key(&there).to_string())];
     let page = post(&mut here, &fields).await;
     assert_eq!(page.status, StatusCode::OK);
-    let told = "<p class=\"note\" role=\"status\">The session was logged out.</p>";
+    let told =
+        "<p class=\"note\" role=\"status\">The session with an unknown browser was logged out.</p>";
     assert!(page.body.contains(told), "{}", page.body);
     assert_eq!(keys(&page), [key(&third).to_string()]);
     assert_eq!(there.get("sessions/").await.status, StatusCode::FOUND);
