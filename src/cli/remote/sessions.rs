@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::StatusCode;
@@ -31,26 +30,31 @@ pub(in super::super) fn execute<R: DeserializeOwned>(
 pub(in super::super) fn list(
     file: Option<&Path>,
     command: &SessionCommand,
+    look: impl FnMut(SessionRecord) -> Result<ControlFlow<()>, Failure>,
+) -> Result<(), Failure> {
+    run(file, async |socket| read_list(in_time(ask(socket, command)).await?, look).await)
+}
+
+/// Reads a list up to its end. One that breaks off is a failure, never a shorter list.
+async fn read_list(
+    mut body: Incoming,
     mut look: impl FnMut(SessionRecord) -> Result<ControlFlow<()>, Failure>,
 ) -> Result<(), Failure> {
-    run(file, async |socket| {
-        let mut body = in_time(ask(socket, command)).await?;
-        let mut lines = Lines::default();
-        while let Some(frame) = in_time(async { Ok(body.frame().await) }).await? {
-            lines.add(&frame.map_err(lost)?.into_data().unwrap_or_default())?;
-            while let Some(line) = lines.next() {
-                match serde_json::from_slice(&line).map_err(|error| unanswered(&error))? {
-                    Line::Session(session) => {
-                        if look(session)?.is_break() {
-                            return Ok(());
-                        }
+    let mut lines = Lines::default();
+    while let Some(frame) = in_time(async { Ok(body.frame().await) }).await? {
+        lines.add(&frame.map_err(lost)?.into_data().unwrap_or_default())?;
+        while let Some(line) = lines.next() {
+            match serde_json::from_slice(&line).map_err(|error| unanswered(&error))? {
+                Line::Session(session) => {
+                    if look(session)?.is_break() {
+                        return Ok(());
                     }
-                    Line::Complaint(complaint) => return Err(Failure::No(complaint.error)),
                 }
+                Line::Complaint(complaint) => return Err(Failure::No(complaint.error)),
             }
         }
-        if lines.is_empty() { Ok(()) } else { Err(unanswered("the list broke off")) }
-    })
+    }
+    if lines.is_empty() { Ok(()) } else { Err(unanswered("the list broke off")) }
 }
 
 fn run<T>(
@@ -73,10 +77,9 @@ async fn ask(socket: &Path, command: &SessionCommand) -> Result<Incoming, Failur
     }
 }
 
-/// What the gateway takes for each step may be long, for a whole list it is not bounded.
+/// Bounds how long the gateway may take for a step; for a whole list there is no bound.
 async fn in_time<T>(step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let waited: Duration = PATIENCE;
-    tokio::time::timeout(waited, step)
+    tokio::time::timeout(PATIENCE, step)
         .await
         .unwrap_or_else(|_| Err(unanswered("it takes too long")))
 }
@@ -119,6 +122,57 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SESSION: &str = r#"{"key":"0","user":null,"user_id":null,"device":"curl","address":"::1",
+        "started":"2026-11-25T10:46:29Z","last_seen":"2026-11-25T10:46:29Z",
+        "expires":"2026-11-25T10:46:29Z"}"#;
+
+    /// What becomes of a list that the gateway sends so, and how many sessions were seen of it.
+    async fn read(chunks: &[String], has_end: bool) -> (Result<(), String>, usize) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
+        let mut text = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+        for chunk in chunks {
+            text += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+        }
+        text += if has_end { "0\r\n\r\n" } else { "" };
+        let gateway = tokio::spawn(async move {
+            let mut buffer = [0; 1024];
+            let _read = theirs.read(&mut buffer).await.unwrap();
+            theirs.write_all(text.as_bytes()).await.unwrap();
+        });
+        let (_, body) = open(ours, "/v1/sessions", Vec::new()).await.unwrap();
+        let mut seen = 0;
+        let outcome = read_list(body, |_| {
+            seen += 1;
+            Ok(if seen < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        });
+        let outcome = outcome.await.map_err(|failure| failure.to_string());
+        gateway.await.unwrap();
+        (outcome, seen)
+    }
+
+    #[tokio::test]
+    async fn a_list_that_breaks_off_is_a_failure() {
+        let line = format!("{}\n", SESSION.replace('\n', ""));
+        let (start, end) = line.split_at(20);
+        assert_eq!(read(&[start.to_owned(), format!("{end}{line}")], true).await, (Ok(()), 2));
+        assert_eq!(read(&[], true).await, (Ok(()), 0));
+        assert_eq!(read(&[line.repeat(5)], false).await, (Ok(()), 3), "who has seen enough, stops");
+
+        let complaint = "{\"error\":\"the database is gone\",\"kind\":\"failed\"}\n".to_owned();
+        let (outcome, seen) = read(&[line.clone(), complaint], true).await;
+        assert_eq!((outcome, seen), (Err("the database is gone".to_owned()), 1));
+        for (chunks, has_end) in [
+            (vec![line.clone()], false),
+            (vec![line.clone(), start.to_owned()], true),
+            (vec!["nonsense\n".to_owned()], true),
+        ] {
+            let error = read(&chunks, has_end).await.0.unwrap_err();
+            assert!(error.contains("gives no answer"), "{error}");
+        }
+    }
 
     #[test]
     fn lines_are_cut_wherever_the_pieces_end() {

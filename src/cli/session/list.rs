@@ -59,3 +59,31 @@ fn row(session: &SessionRecord, now: Option<Timestamp>) -> [String; 6] {
         moment(session.last_seen),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_few_digits_and_words_and_a_program_everything() {
+        let session = SessionRecord {
+            key: "f9d5018e46994a063deba1248dce86d8".to_owned(),
+            user: None,
+            user_id: Some(7),
+            device: "curl".to_owned(),
+            address: "192.0.2.7".parse().unwrap(),
+            started: "2026-11-25T10:00:00Z".parse().unwrap(),
+            last_seen: "2026-11-25T10:57:00Z".parse().unwrap(),
+            expires: "2026-11-26T10:00:00Z".parse().unwrap(),
+        };
+        let now = "2026-11-25T11:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second();
+        let now = Timestamp::from_seconds(u64::try_from(now).unwrap());
+        let gone = "(user 7 is gone)";
+        assert_eq!(
+            row(&session, Some(now)),
+            ["f9d5018e4699", gone, "curl", "192.0.2.7", "1 hour ago", "3 minutes ago"]
+        );
+        assert_eq!(row(&session, None)[0], session.key);
+        assert_eq!(row(&session, None)[5], "2026-11-25T10:57:00Z");
+    }
+}
