@@ -6,9 +6,9 @@
 
 mod local;
 mod map;
+mod parts;
 mod record;
 pub mod settings;
-mod walk;
 
 use tokio::sync::broadcast;
 
@@ -16,9 +16,9 @@ use crate::domain::session::Lifetime;
 use crate::domain::session_data::{DataChange, DataError};
 use crate::domain::{Client, Session, SessionId, SessionKey, Timestamp, UserId, Verified};
 
+pub use parts::{Cursor, Found, KeyPrefix, Part};
 pub use record::Record;
 pub use settings::{CookieSettings, SameSite, Settings};
-pub use walk::{Cursor, Found, KeyPrefix, Part};
 
 use local::Local;
 use map::Over;
