@@ -19,7 +19,7 @@
 //! | [`config`] | from the file to settings, or every problem in it at once |
 //! | [`server`] | sockets, threads, signals, reload, the state directory |
 //! | [`gateway`] | the life of one request, in order |
-//! | [`pages`] | what the gateway answers itself: login, logout, profile, setup, refusals |
+//! | [`pages`] | what the gateway answers itself: login, logout, profile, sessions, setup, refusals |
 //! | [`upstream`] | the single door to applications |
 //! | [`web`] | HTTP vocabulary: headers, cookies, forms, bodies |
 //! | [`sessions`] | who is logged in, between requests |

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::command::Command;
+use super::command::{Command, Outcome, ShutOut};
 use super::directory::Directory;
 use super::error::{AccountsError, CommandError};
 use crate::domain::Timestamp;
@@ -33,7 +33,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    fn of(error: &CommandError) -> Self {
+    /// Whose fault this is.
+    pub fn of(error: &CommandError) -> Self {
         match error {
             CommandError::NotFound(_) => Self::NotFound,
             CommandError::Invalid(_) => Self::Invalid,
@@ -49,7 +50,8 @@ impl ErrorKind {
         }
     }
 
-    fn status(self) -> u16 {
+    /// The status of an answer that says so.
+    pub fn status(self) -> u16 {
         match self {
             Self::NotFound => 404,
             Self::Invalid => 400,
@@ -60,12 +62,23 @@ impl ErrorKind {
     }
 }
 
-/// Carries out the command in `body`; gives the status and the JSON to answer with.
+/// What a command is answered with, and what has to happen before.
+#[derive(Debug)]
+pub struct Answer {
+    /// Of HTTP.
+    pub status: u16,
+    /// The body, JSON.
+    pub json: Vec<u8>,
+    /// The user whose sessions are to be ended.
+    pub shut_out: Option<ShutOut>,
+}
+
+/// Carries out the command in `body`.
 ///
 /// The answer may hold the names of all users: it is for whoever may open the socket.
-pub async fn answer(directory: &Directory, body: &[u8], now: Timestamp) -> (u16, Vec<u8>) {
+pub async fn answer(directory: &Directory, body: &[u8], now: Timestamp) -> Answer {
     let outcome = match serde_json::from_slice::<Command>(body) {
-        Ok(command) => directory.execute(command, now).await,
+        Ok(command) => directory.carry_out(command, now).await,
         // Where, and not what: the body may hold a password.
         Err(error) => Err(CommandError::Invalid(format!(
             "the body is not a command: line {}, column {}",
@@ -74,13 +87,14 @@ pub async fn answer(directory: &Directory, body: &[u8], now: Timestamp) -> (u16,
         ))),
     };
     match outcome {
-        Ok(reply) => (200, json(&reply)),
+        Ok(Outcome { reply, shut_out }) => Answer { status: 200, json: json(&reply), shut_out },
         Err(error) => {
             let kind = ErrorKind::of(&error);
             if kind == ErrorKind::Failed {
                 tracing::error!(%error, "a command failed");
             }
-            (kind.status(), json(&Complaint { error: error.to_string(), kind }))
+            let complaint = Complaint { error: error.to_string(), kind };
+            Answer { status: kind.status(), json: json(&complaint), shut_out: None }
         }
     }
 }

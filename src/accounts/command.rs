@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::error::nearest;
+use crate::domain::UserId;
 
 /// One command of an operator. Names of permissions are `app.codename`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -250,6 +251,32 @@ pub enum Reply {
     Group(GroupDetails),
     /// All permissions by name.
     Permissions(Vec<PermissionRecord>),
+}
+
+/// What carrying out a command led to, for the gateway that has sessions.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the operator is told.
+    pub reply: Reply,
+    /// The user whose sessions are worth nothing any more, if there is one.
+    pub shut_out: Option<ShutOut>,
+}
+
+/// A user who cannot come by the sessions there are: they are refused already, and may be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutOut {
+    /// Whose sessions.
+    pub user: UserId,
+    /// The name that the command called the user by.
+    pub username: String,
+    /// What happened to the account, for the log.
+    pub because: &'static str,
+}
+
+impl From<Reply> for Outcome {
+    fn from(reply: Reply) -> Self {
+        Self { reply, shut_out: None }
+    }
 }
 
 /// A user in a list. Moments are written as in RFC 3339, in UTC.

@@ -1,12 +1,13 @@
 //! The directory of users: the public face of this layer.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::cache::{Cache, Known};
-use super::command::{Command, NewUser, Reply, Secret};
+use super::command::{Command, NewUser, Outcome, Reply, Secret};
 use super::database::Database;
 use super::error::{AccountsError, CommandError};
 use super::execute;
@@ -123,8 +124,35 @@ impl Directory {
 
     /// Carries out one command of an operator; what it changed is seen by every later request.
     pub async fn execute(&self, command: Command, now: Timestamp) -> Result<Reply, CommandError> {
+        self.carry_out(command, now).await.map(|outcome| outcome.reply)
+    }
+
+    /// The same, for a caller who also has the sessions that a command may make worthless.
+    pub async fn carry_out(
+        &self,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Outcome, CommandError> {
         let shared = Arc::clone(&self.shared);
         self.order(async move { execute::command(&shared, command, now).await }).await
+    }
+
+    /// The names that these users log in with, of those who are there: one query for all.
+    pub async fn usernames(
+        &self,
+        ids: BTreeSet<UserId>,
+    ) -> Result<HashMap<UserId, String>, AccountsError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move {
+            let mut reading = shared.database.read().await?;
+            let names = load::usernames(&mut reading, ids).await?;
+            reading.commit().await?;
+            Ok(names)
+        })
+        .await
     }
 
     /// Creates a superuser if there is no user at all, of two at the same time only one.

@@ -6,7 +6,7 @@ mod users;
 
 use sqlx::SqliteConnection;
 
-use super::command::{Command, Reply};
+use super::command::{Command, Outcome};
 use super::error::CommandError;
 use super::fields;
 use super::shared::Shared;
@@ -21,16 +21,18 @@ pub(super) async fn command(
     shared: &Shared,
     command: Command,
     now: Timestamp,
-) -> Result<Reply, CommandError> {
-    match command {
+) -> Result<Outcome, CommandError> {
+    let reply = match command {
         Command::UserCreate(new) => users::create(shared, new, now).await,
         Command::UserList {} => users::list(shared).await,
         Command::UserShow { username } => users::show(shared, &username).await,
-        Command::UserSet { username, changes } => users::set(shared, &username, changes).await,
-        Command::UserSetPassword { username, password } => {
-            users::set_password(shared, &username, password).await
+        Command::UserSet { username, changes } => {
+            return users::set(shared, &username, changes).await;
         }
-        Command::UserDelete { username } => users::delete(shared, &username).await,
+        Command::UserSetPassword { username, password } => {
+            return users::set_password(shared, &username, password).await;
+        }
+        Command::UserDelete { username } => return users::delete(shared, &username).await,
         Command::GroupCreate { name, permissions } => {
             groups::create(shared, &name, &permissions).await
         }
@@ -49,7 +51,8 @@ pub(super) async fn command(
         Command::PermissionRevoke { permission, from } => {
             permissions::revoke(shared, &permission, &from).await
         }
-    }
+    };
+    reply.map(Outcome::from)
 }
 
 /// How many names are looked through for one that was mistyped.

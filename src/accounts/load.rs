@@ -1,5 +1,7 @@
 //! From rows to a [`User`].
 
+use std::collections::HashMap;
+
 use sqlx::SqliteConnection;
 
 use crate::domain::{PasswordHash, Permission, Timestamp, User, UserId};
@@ -95,6 +97,22 @@ pub(super) async fn row(
             .await
         }
     }
+}
+
+/// The names of these users, of those who are there.
+pub(super) async fn usernames(
+    connection: &mut SqliteConnection,
+    ids: impl IntoIterator<Item = UserId>,
+) -> Result<HashMap<UserId, String>, sqlx::Error> {
+    // As one value: a statement takes only so many, and would be prepared anew for each number.
+    let ids: Vec<String> = ids.into_iter().map(|UserId(id)| id.to_string()).collect();
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT id, username FROM vestibule_user WHERE id IN (SELECT value FROM json_each($1))",
+    )
+    .bind(format!("[{}]", ids.join(",")))
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(id, name)| (UserId(id), name)).collect())
 }
 
 pub(super) async fn groups_of(

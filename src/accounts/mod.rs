@@ -21,11 +21,11 @@ mod password;
 pub mod settings;
 mod shared;
 
-pub use answer::{Complaint, ErrorKind, answer};
+pub use answer::{Answer, Complaint, ErrorKind, answer};
 pub use cache::Known;
 pub use command::{
-    Change, Command, GroupDetails, GroupRecord, Holder, NewUser, PermissionRecord, Reply, Secret,
-    UserDetails, UserRecord,
+    Change, Command, GroupDetails, GroupRecord, Holder, NewUser, Outcome, PermissionRecord, Reply,
+    Secret, ShutOut, UserDetails, UserRecord,
 };
 pub use directory::Directory;
 pub use error::{AccountsError, CommandError};

@@ -1,6 +1,7 @@
 //! What commands print: sentences, tables for people, JSON for programs.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -9,13 +10,13 @@ use super::Failure;
 
 /// Prints a sentence.
 pub(super) fn say(sentence: &str) -> Result<(), Failure> {
-    write(&format!("{}\n", printable(sentence)))
+    show(&format!("{}\n", printable(sentence)))
 }
 
 /// Prints a value for programs.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);
-    write(&format!("{}\n", text.map_err(|error| Failure::No(error.to_string()))?))
+    show(&format!("{}\n", text.map_err(|error| Failure::No(error.to_string()))?))
 }
 
 /// Prints rows under a header: ruled on a terminal, bare columns elsewhere.
@@ -24,7 +25,7 @@ pub(super) fn table<const N: usize>(
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> Result<(), Failure> {
     let width = io::stdout().is_terminal().then(terminal_width);
-    write(&table_text(header, rows, width))
+    show(&table_text(header, rows, width))
 }
 
 /// Prints what is known of one thing, a line for each of its sides.
@@ -33,7 +34,7 @@ pub(super) fn card(lines: &[(&str, String)]) -> Result<(), Failure> {
     let line = |(name, value): &(&str, String)| {
         format!("{:longest$}  {}", name, printable(value)).trim_end().to_owned() + "\n"
     };
-    write(&lines.iter().map(line).collect::<String>())
+    show(&lines.iter().map(line).collect::<String>())
 }
 
 fn table_text<const N: usize>(
@@ -71,7 +72,7 @@ fn terminal_width() -> u16 {
 }
 
 /// The text without control characters, which a terminal would obey.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() && c != '\n' {
@@ -83,14 +84,18 @@ fn printable(text: &str) -> String {
     shown
 }
 
-/// A reader that has seen enough, such as `head`, is no failure.
-fn write(text: &str) -> Result<(), Failure> {
+/// Prints text that is all there is. A reader that has seen enough, such as `head`, is no failure.
+fn show(text: &str) -> Result<(), Failure> {
+    write(text).map(drop)
+}
+
+/// Prints text, and breaks when nobody reads it.
+pub(super) fn write(text: &str) -> Result<ControlFlow<()>, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::No(format!("standard output: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(Failure::No(format!("standard output: {error}"))),
     }
 }
 

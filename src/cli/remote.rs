@@ -1,11 +1,13 @@
-//! Where account commands are carried out: by the running gateway, or here when none runs.
+//! Where commands are carried out: by the running gateway, or here when none runs.
+
+pub(super) mod sessions;
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -60,19 +62,22 @@ async fn connect(socket: &Path) -> Result<Option<UnixStream>, Failure> {
     }
 }
 
+/// Nobody can carry out what only a running gateway can.
+fn no_gateway(socket: &Path) -> Failure {
+    Failure::No(format!(
+        "no gateway is running: nobody listens on `{}`\n\
+         hint: start one with `vestibule serve`",
+        socket.display()
+    ))
+}
+
 /// Has the running gateway read its configuration again.
 pub(super) fn reload(configuration: &Configuration) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::No(format!("no runtime: {error}")))?;
     runtime.block_on(async {
         let socket = &configuration.server.admin_socket;
-        let Some(stream) = connect(socket).await? else {
-            return Err(Failure::No(format!(
-                "no gateway is running: nobody listens on `{}`\n\
-                 hint: start one with `vestibule serve`",
-                socket.display()
-            )));
-        };
+        let Some(stream) = connect(socket).await? else { return Err(no_gateway(socket)) };
         match post(stream, "/v1/reload", Vec::new()).await? {
             (StatusCode::OK, _) => Ok(()),
             (status, body) => Err(complaint(status, &body)),
@@ -95,6 +100,17 @@ async fn post(
     path: &str,
     body: Vec<u8>,
 ) -> Result<(StatusCode, Bytes), Failure> {
+    let (status, body) = open(stream, path, body).await?;
+    let body = body.collect().await.map_err(|error| unanswered(&error))?;
+    Ok((status, body.to_bytes()))
+}
+
+/// Sends a request to the admin socket, and waits for the head of the answer.
+async fn open(
+    stream: UnixStream,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<(StatusCode, Incoming), Failure> {
     let request = Request::builder()
         .method(Method::POST)
         .uri(path)
@@ -105,18 +121,11 @@ async fn post(
 
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| unanswered(&error))?;
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| unanswered(&error))?;
-        Ok((status, body.to_bytes()))
-    };
-    tokio::pin!(exchange);
-    tokio::select! {
-        outcome = &mut exchange => outcome,
-        // The connection is done before the exchange only by handing it its end.
-        _ended = connection => exchange.await,
-    }
+    // How it ends is seen in the answer.
+    tokio::spawn(async move { drop(connection.await) });
+    let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
+    let (head, body) = response.into_parts();
+    Ok((head.status, body))
 }
 
 fn complaint(status: StatusCode, body: &[u8]) -> Failure {
@@ -161,9 +170,9 @@ mod tests {
                     (&Method::POST, "/v1/accounts")
                 );
                 let body = request.into_body().collect().await?.to_bytes();
-                let (status, json) = answer(&directory, &body, crate::cli::now()).await;
-                let mut response = hyper::Response::new(Full::new(Bytes::from(json)));
-                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                let answer = answer(&directory, &body, crate::cli::now()).await;
+                let mut response = hyper::Response::new(Full::new(Bytes::from(answer.json)));
+                *response.status_mut() = StatusCode::from_u16(answer.status).unwrap();
                 Ok::<_, hyper::Error>(response)
             }
         });

@@ -108,6 +108,17 @@ pub struct Lifetime {
     pub absolute: Option<Duration>,
 }
 
+/// What bounds the life of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// The age of its cookie.
+    Age,
+    /// The longest pause.
+    Idle,
+    /// The longest life.
+    Absolute,
+}
+
 /// When a session began, when it was last used, and when it ends if nothing renews it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -133,6 +144,15 @@ impl Span {
         now < self.expires
             && within(lifetime.idle, self.last_seen)
             && within(lifetime.absolute, self.started)
+    }
+
+    /// The moments from which on the session is over if nobody uses it any more, one for each
+    /// bound that is set; the earliest counts.
+    pub fn limits(&self, lifetime: &Lifetime) -> impl Iterator<Item = (Limit, Timestamp)> {
+        let after = |since: Timestamp, bound: Option<Duration>| bound.map(|it| since.after(it));
+        let idle = after(self.last_seen, lifetime.idle).map(|end| (Limit::Idle, end));
+        let absolute = after(self.started, lifetime.absolute).map(|end| (Limit::Absolute, end));
+        [Some((Limit::Age, self.expires)), idle, absolute].into_iter().flatten()
     }
 
     /// After a request at `now`: seen, and not renewed.
@@ -224,6 +244,29 @@ mod tests {
     fn too_few_random_bytes_make_no_id() {
         assert!(SessionId::from_random(&[255; 64]).is_none());
         assert_eq!(SessionId::from_random(&[0; 64]).unwrap().reveal(), "a".repeat(32));
+    }
+
+    #[test]
+    fn a_session_is_live_up_to_its_first_limit_and_not_longer() {
+        let now = Timestamp::from_seconds(1_000);
+        let seconds = |seconds| Duration::from_secs(seconds);
+        for (idle, absolute, first) in [
+            (None, None, Limit::Age),
+            (Some(30), None, Limit::Idle),
+            (Some(30), Some(20), Limit::Absolute),
+            (Some(500), Some(500), Limit::Age),
+        ] {
+            let (idle, absolute) = (idle.map(seconds), absolute.map(seconds));
+            let lifetime = Lifetime { age: seconds(100), idle, absolute };
+            let span = Span::begin(now, &lifetime);
+            let limits: Vec<_> = span.limits(&lifetime).collect();
+            let bounds = 1 + usize::from(idle.is_some()) + usize::from(absolute.is_some());
+            assert_eq!(limits.len(), bounds);
+            let &(limit, end) = limits.iter().min_by_key(|(_, end)| *end).unwrap();
+            assert_eq!(limit, first);
+            assert!(!span.is_live(end, &lifetime));
+            assert!(span.is_live(Timestamp::from_seconds(end.seconds() - 1), &lifetime));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Points in time as the domain sees them: whole seconds, passed in by the edges.
 
+use std::fmt;
 use std::time::Duration;
 
 /// A moment, in whole seconds since 1970-01-01T00:00:00Z, as far as 2106-02-07T06:28:15Z.
@@ -29,5 +30,55 @@ impl Timestamp {
     /// How long ago `earlier` was; nothing when it lies ahead, as after a clock that was set back.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0) as u64)
+    }
+
+    /// How long before `now` this was, in words.
+    pub const fn ago(self, now: Self) -> Ago {
+        Ago(now.since(self))
+    }
+}
+
+/// How long ago something was, in English words for people: `3 minutes ago`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ago(Duration);
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        const DAY: u64 = 24 * HOUR;
+        let (count, unit) = match self.0.as_secs() {
+            ..MINUTE => return f.write_str("just now"),
+            seconds @ ..HOUR => (seconds / MINUTE, "minute"),
+            seconds @ ..DAY => (seconds / HOUR, "hour"),
+            seconds => (seconds / DAY, "day"),
+        };
+        let plural = if count == 1 { "" } else { "s" };
+        write!(f, "{count} {unit}{plural} ago")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_past_is_told_in_its_largest_whole_unit() {
+        let now = Timestamp::from_seconds(10_000_000);
+        for (seconds, words) in [
+            (0, "just now"),
+            (59, "just now"),
+            (60, "1 minute ago"),
+            (3599, "59 minutes ago"),
+            (3600, "1 hour ago"),
+            (86_399, "23 hours ago"),
+            (86_400, "1 day ago"),
+            (40 * 86_400, "40 days ago"),
+        ] {
+            let then = Timestamp::from_seconds(10_000_000 - seconds);
+            assert_eq!(then.ago(now).to_string(), words);
+        }
+        let ahead = Timestamp::from_seconds(10_000_001);
+        assert_eq!(ahead.ago(now).to_string(), "just now");
     }
 }

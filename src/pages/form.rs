@@ -32,7 +32,7 @@ impl Pages {
             csrf_token => token,
             csrf_input => Value::from_safe_string(input),
             request => request.scope(),
-            ..merge_maps([names, scope])
+            ..merge_maps([scope, names])
         };
         let mut response = self.rendered(status, template, context);
         if sent.is_none() {

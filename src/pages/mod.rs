@@ -1,4 +1,4 @@
-//! The pages that the gateway answers itself: login, logout, profile, setup, and refusals.
+//! The pages that the gateway answers itself: login, logout, profile, sessions, setup, refusals.
 //!
 //! Here belongs what a person sees of Vestibule: forms, their protection, templates. Who may see
 //! an application's page is decided elsewhere; these pages are shown to everybody and say for
@@ -10,6 +10,7 @@ mod form;
 mod login;
 mod logout;
 mod next;
+mod own_sessions;
 mod profile;
 mod refusal;
 pub mod settings;
@@ -25,7 +26,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use minijinja::{Value, context};
 
 use crate::accounts::Directory;
-use crate::domain::{Client, Device, SessionId, SessionKey, Timestamp, Visitor};
+use crate::domain::{Client, Device, Identity, SessionId, SessionKey, Timestamp, Visitor};
 use crate::sessions::{self, Sessions};
 use crate::web::glance::Glance;
 use crate::web::refusal::Refusal;
@@ -109,6 +110,7 @@ enum Page<'p> {
     Login,
     Logout,
     Profile,
+    Sessions,
     Setup(&'p str),
     Stylesheet,
     /// The address of another page without the slash at its end.
@@ -122,8 +124,9 @@ impl<'p> Page<'p> {
             "login/" => Self::Login,
             "logout/" => Self::Logout,
             "profile/" => Self::Profile,
+            "sessions/" => Self::Sessions,
             "static/style.css" => Self::Stylesheet,
-            "login" | "logout" | "profile" => Self::Unfinished,
+            "login" | "logout" | "profile" | "sessions" => Self::Unfinished,
             _ => {
                 let token = name.strip_prefix("setup/")?;
                 Self::Setup(token.strip_suffix('/')?)
@@ -134,7 +137,7 @@ impl<'p> Page<'p> {
     /// The methods that the page takes, for `Allow`.
     fn methods(self) -> &'static str {
         match self {
-            Self::Login | Self::Logout | Self::Setup(_) => "GET, HEAD, POST",
+            Self::Login | Self::Logout | Self::Sessions | Self::Setup(_) => "GET, HEAD, POST",
             Self::Home | Self::Profile | Self::Stylesheet | Self::Unfinished => "GET, HEAD",
         }
     }
@@ -188,6 +191,8 @@ impl Pages {
             Page::Logout if is_post => self.log_out(request).await,
             Page::Logout => self.logout_page(request),
             Page::Profile => self.profile_page(request),
+            Page::Sessions if is_post => self.end_sessions(request).await,
+            Page::Sessions => self.sessions_page(request).await,
             Page::Setup(token) => self.set_up(request, token, is_post).await,
             Page::Stylesheet => Ok(self.stylesheet(request)),
             Page::Unfinished => {
@@ -226,6 +231,7 @@ impl Pages {
             login_url => self.url("login/"),
             logout_url => self.url("logout/"),
             profile_url => self.url("profile/"),
+            sessions_url => self.url("sessions/"),
         }
     }
 }
@@ -233,6 +239,14 @@ impl Pages {
 impl PageRequest {
     fn query(&self) -> Option<&str> {
         self.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// Who the visitor is, if that is known.
+    fn identity(&self) -> Option<&Identity> {
+        match &self.visitor {
+            Visitor::SignedIn(identity) => Some(identity),
+            Visitor::Anonymous => None,
+        }
     }
 
     /// The key of the visitor's session; none of one that is over.

@@ -8,12 +8,15 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Output, UndefinedBehavior, Value, context};
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::Timestamp;
+
 /// The templates that every gateway has, under Django's names where Django has them.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("base.html", include_str!("templates/base.html")),
     ("registration/login.html", include_str!("templates/registration/login.html")),
     ("registration/logged_out.html", include_str!("templates/registration/logged_out.html")),
     ("registration/logout.html", include_str!("templates/registration/logout.html")),
+    ("registration/sessions.html", include_str!("templates/registration/sessions.html")),
     ("profile.html", include_str!("templates/profile.html")),
     ("setup.html", include_str!("templates/setup.html")),
     ("refusal.html", include_str!("templates/refusal.html")),
@@ -182,6 +185,8 @@ fn environment() -> Environment<'static> {
     environment.set_syntax(syntax.unwrap_or_default());
     environment.set_fuel(Some(FUEL));
     environment.add_filter("date", date);
+    environment.add_filter("ago", ago);
+    environment.add_filter("capfirst", capfirst);
     environment
 }
 
@@ -210,6 +215,20 @@ fn date(seconds: Option<i64>, form: Option<&str>) -> String {
     day.and_then(|day| jiff::fmt::strtime::format(form, day).ok()).unwrap_or_default()
 }
 
+/// `seconds|ago(now)`: how long ago that was, as in `3 minutes ago`.
+fn ago(seconds: Option<u64>, now: Option<u64>) -> String {
+    let moments = seconds
+        .zip(now)
+        .map(|(then, now)| (Timestamp::from_seconds(then), Timestamp::from_seconds(now)));
+    moments.map(|(then, now)| then.ago(now).to_string()).unwrap_or_default()
+}
+
+/// `text|capfirst`: with a large first letter, and the others as they are; Django's.
+fn capfirst(text: String) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
 /// Every template is tried with this when it is loaded, so that most mistakes are found then and
 /// not by a visitor.
 fn sample() -> Value {
@@ -224,6 +243,7 @@ fn sample() -> Value {
         groups => Vec::<String>::new(),
         permissions => Vec::<String>::new(),
         messages => Vec::<String>::new(),
+        sessions => [context! { key => "0", device => "curl", address => "::1" }],
         status => 500,
     }
 }
@@ -311,5 +331,9 @@ mod tests {
         assert_eq!(date(Some(0), None), "1 January 1970");
         assert_eq!(date(Some(86_400), Some("%Y-%m-%d")), "1970-01-02");
         assert_eq!(date(None, None), "");
+        assert_eq!(ago(Some(1000), Some(1180)), "3 minutes ago");
+        assert_eq!(ago(None, Some(1180)), "");
+        assert_eq!(capfirst("an iPhone".to_owned()), "An iPhone");
+        assert_eq!(capfirst(String::new()), "");
     }
 }

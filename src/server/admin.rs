@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,8 +20,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::reload::Reloader;
+use super::session_commands::{self, Desk, Moment};
 use super::{ServeError, wall_clock};
-use crate::accounts::{self, Directory};
+use crate::accounts;
+use crate::gateway::Gateway;
 use crate::sessions::Sessions;
 use crate::telemetry::{AccessLogWriter, Exposition, Gauges};
 
@@ -67,7 +69,7 @@ impl Drop for AdminSocket {
 /// Serves commands on a Unix socket that only this user may open.
 pub(super) fn serve_socket(
     path: &Path,
-    directory: Arc<Directory>,
+    gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
 ) -> Result<AdminSocket, ServeError> {
     let failed = |cause| ServeError::State { path: path.to_owned(), cause };
@@ -84,9 +86,13 @@ pub(super) fn serve_socket(
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let (directory, reloader) = (Arc::clone(&directory), Arc::clone(&reloader));
+            let (gateway, reloader) = (Arc::clone(&gateway), Arc::clone(&reloader));
             tokio::spawn(async move {
-                let service = service_fn(|request| obey(request, &directory, &reloader));
+                let by = match stream.peer_cred() {
+                    Ok(peer) => format!("uid {}", peer.uid()),
+                    Err(_) => "a command".to_owned(),
+                };
+                let service = service_fn(|request| hear(request, &gateway, &reloader, &by));
                 let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 if let Err(error) = served.await {
                     tracing::debug!(%error, "a command's connection ended");
@@ -97,24 +103,42 @@ pub(super) fn serve_socket(
     Ok(AdminSocket(path.to_owned()))
 }
 
+/// Answers a request of `by`, whoever opened the socket.
+async fn hear(
+    request: Request<Incoming>,
+    gateway: &Gateway,
+    reloader: &Reloader,
+    by: &str,
+) -> Result<Response<session_commands::Body>, Infallible> {
+    if request.uri().path() != "/v1/sessions" {
+        return obey(request, gateway, reloader, by).await.map(|it| it.map(Either::Left));
+    }
+    if request.method() != Method::POST {
+        return Ok(use_post().map(Either::Left));
+    }
+    let Ok(body) = Limited::new(request.into_body(), MAX_COMMAND).collect().await else {
+        return Ok(too_large().map(Either::Left));
+    };
+    let at = Moment { now: wall_clock(), lifetime: gateway.policy.load().sessions.lifetime };
+    Ok(session_commands::answer(desk(gateway), body.to_bytes(), by.to_owned(), at).await)
+}
+
+fn desk(gateway: &Gateway) -> Desk {
+    Desk::new(Arc::clone(&gateway.sessions), Arc::clone(&gateway.directory))
+}
+
 async fn obey(
     request: Request<Incoming>,
-    directory: &Directory,
+    gateway: &Gateway,
     reloader: &Reloader,
+    by: &str,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_COMMAND).collect().await else {
-        return Ok(answer(StatusCode::PAYLOAD_TOO_LARGE, JSON, r#"{"error":"too large"}"#));
+        return Ok(too_large());
     };
     Ok(match (&head.method, head.uri.path()) {
-        (&Method::POST, "/v1/accounts") => {
-            let (status, json) = accounts::answer(directory, &body.to_bytes(), wall_clock()).await;
-            answer(
-                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-                JSON,
-                json,
-            )
-        }
+        (&Method::POST, "/v1/accounts") => about_accounts(gateway, body.to_bytes(), by).await,
         (&Method::POST, "/v1/reload") => match reloader.reload().await {
             Ok(()) => answer(StatusCode::OK, JSON, r#"{"reloaded":true}"#),
             Err(problems) => {
@@ -122,11 +146,41 @@ async fn obey(
                 answer(StatusCode::UNPROCESSABLE_ENTITY, JSON, json)
             }
         },
-        (_, "/v1/accounts" | "/v1/reload") => {
-            answer(StatusCode::METHOD_NOT_ALLOWED, JSON, r#"{"error":"use POST"}"#)
-        }
+        (_, "/v1/accounts" | "/v1/reload") => use_post(),
         _ => answer(StatusCode::NOT_FOUND, JSON, r#"{"error":"there is no such command"}"#),
     })
+}
+
+/// Carries out a command about accounts, and then ends the sessions that it made worthless: both,
+/// even if whoever ordered it goes away in between.
+async fn about_accounts(gateway: &Gateway, body: Bytes, by: &str) -> Response<Full<Bytes>> {
+    let (desk, directory, by) = (desk(gateway), Arc::clone(&gateway.directory), by.to_owned());
+    let work = tokio::spawn(async move {
+        let answer = accounts::answer(&directory, &body, wall_clock()).await;
+        if let Some(shut_out) = &answer.shut_out {
+            desk.end_worthless(shut_out, &by).await;
+        }
+        answer
+    });
+    match work.await {
+        Ok(answered) => answer(
+            StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            JSON,
+            answered.json,
+        ),
+        Err(crashed) => {
+            tracing::error!(%crashed, "a command crashed");
+            answer(StatusCode::INTERNAL_SERVER_ERROR, JSON, r#"{"error":"the command crashed"}"#)
+        }
+    }
+}
+
+fn too_large() -> Response<Full<Bytes>> {
+    answer(StatusCode::PAYLOAD_TOO_LARGE, JSON, r#"{"error":"too large"}"#)
+}
+
+fn use_post() -> Response<Full<Bytes>> {
+    answer(StatusCode::METHOD_NOT_ALLOWED, JSON, r#"{"error":"use POST"}"#)
 }
 
 /// Serves `/metrics`, `/healthz` and `/readyz`.

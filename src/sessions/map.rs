@@ -12,17 +12,24 @@ use crate::domain::password::PasswordMark;
 use crate::domain::session::Span;
 use crate::domain::{Client, Device, Session, SessionData, SessionKey, Timestamp, UserId};
 
-/// How many shards the map has. Whoever walks over the map holds one at a time, and the more there
-/// are the shorter a login in the same shard has to wait: with a million sessions, 4,000 are held.
-const SHARDS: usize = 256;
+/// How many sections the map has, by the first bits of the key: a digest, so they are equally
+/// full. Whoever walks over the map may stop between two of them and hold nothing meanwhile.
+pub(super) const SECTIONS: usize = 128;
+
+/// How many shards a section has, the fewest there can be. Whoever walks over the map holds one at a
+/// time, and the more there are the shorter a login in the same shard has to wait: with a million
+/// sessions, 4,000 are held.
+const SHARDS: usize = 2;
 
 /// Sessions by key.
 ///
 /// No guard of the map leaves this type: records go in and come out by value.
 #[derive(Debug)]
 pub(super) struct Map {
-    live: DashMap<SessionKey, Entry, foldhash::fast::RandomState>,
+    sections: Box<[Section; SECTIONS]>,
 }
+
+type Section = DashMap<SessionKey, Entry, foldhash::fast::RandomState>;
 
 /// A [`Record`] packed into 56 bytes.
 #[derive(Debug)]
@@ -44,11 +51,21 @@ struct Entry {
 impl Default for Map {
     fn default() -> Self {
         let hasher = foldhash::fast::RandomState::default();
-        Self { live: DashMap::with_hasher_and_shard_amount(hasher, SHARDS) }
+        let section = |_| DashMap::with_hasher_and_shard_amount(hasher.clone(), SHARDS);
+        Self { sections: Box::new(std::array::from_fn(section)) }
     }
 }
 
 impl Map {
+    /// The number of the section that a key is in, which its first byte decides.
+    pub(super) fn section_of(first_byte: u8) -> usize {
+        usize::from(first_byte) * SECTIONS / 256
+    }
+
+    fn of(&self, key: &SessionKey) -> &Section {
+        &self.sections[Self::section_of(key.as_bytes()[0])]
+    }
+
     /// The session with this key, noted as seen at `now` if it passes `is_live`. One that does
     /// not is an error.
     pub(super) fn see(
@@ -57,7 +74,7 @@ impl Map {
         now: Timestamp,
         is_live: impl FnOnce(&Span) -> bool,
     ) -> Option<Result<Record, Over>> {
-        let entry = self.live.get(key)?;
+        let entry = self.of(key).get(key)?;
         if !is_live(&entry.span()) {
             return Some(Err(Over));
         }
@@ -71,7 +88,7 @@ impl Map {
 
     /// The session with this key, whether it is over or not.
     pub(super) fn find(&self, key: &SessionKey) -> Option<Record> {
-        self.live.get(key).map(|entry| entry.record())
+        self.of(key).get(key).map(|entry| entry.record())
     }
 
     /// Changes, begins or ends the session with this key: `alter` finds `None` where there is
@@ -82,7 +99,7 @@ impl Map {
         key: SessionKey,
         alter: impl FnOnce(&mut Option<Record>) -> T,
     ) -> T {
-        match self.live.entry(key) {
+        match self.of(&key).entry(key) {
             Place::Occupied(mut place) => {
                 let mut record = Some(place.get().record());
                 let outcome = alter(&mut record);
@@ -106,19 +123,43 @@ impl Map {
     /// Shows every session to `look`, a shard at a time; those that come or go meanwhile may be
     /// shown or not. Logins into the shard that is looked at wait; requests do not.
     pub(super) fn for_each(&self, mut look: impl FnMut(SessionKey, Record)) {
-        for entry in &self.live {
+        for entry in self.sections.iter().flatten() {
             look(*entry.key(), entry.value().record());
         }
     }
 
-    /// Drops every session whose span does not pass.
-    pub(super) fn retain(&self, is_live: impl Fn(&Span) -> bool) {
-        self.live.retain(|_, entry| is_live(&entry.span()));
+    /// The sessions of a section; of none that is not there.
+    pub(super) fn section(&self, number: usize) -> Vec<(SessionKey, Record)> {
+        let section = self.sections.get(number).into_iter().flatten();
+        section.map(|entry| (*entry.key(), entry.value().record())).collect()
+    }
+
+    /// The sessions of a section that are this user's: others are passed over unpacked, for this
+    /// is asked of every section in turn.
+    pub(super) fn section_of_user(&self, number: usize, user: UserId) -> Vec<(SessionKey, Record)> {
+        let section = self.sections.get(number).into_iter().flatten();
+        section
+            .filter(|entry| entry.has_login && entry.user == user.0)
+            .map(|entry| (*entry.key(), entry.value().record()))
+            .collect()
+    }
+
+    /// Drops every session whose span does not pass, and says how many did not.
+    pub(super) fn retain(&self, is_live: impl Fn(&Span) -> bool) -> usize {
+        let mut dropped = 0;
+        for section in self.sections.iter() {
+            section.retain(|_, entry| {
+                let stays = is_live(&entry.span());
+                dropped += usize::from(!stays);
+                stays
+            });
+        }
+        dropped
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.live.len()
+        self.sections.iter().map(DashMap::len).sum()
     }
 }
 

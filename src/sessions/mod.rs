@@ -6,6 +6,7 @@
 
 mod local;
 mod map;
+mod parts;
 mod record;
 pub mod settings;
 
@@ -15,6 +16,7 @@ use crate::domain::session::Lifetime;
 use crate::domain::session_data::{DataChange, DataError};
 use crate::domain::{Client, Session, SessionId, SessionKey, Timestamp, UserId, Verified};
 
+pub use parts::{Cursor, Found, KeyPrefix, Part};
 pub use record::Record;
 pub use settings::{CookieSettings, SameSite, Settings};
 
@@ -134,15 +136,11 @@ impl Sessions {
         user: UserId,
         except: Option<SessionKey>,
     ) -> Result<usize, Unavailable> {
-        let mut keys = Vec::new();
-        self.for_each(|key, record| {
-            if record.login.is_some_and(|login| login.user() == user) && Some(key) != except {
-                keys.push(key);
-            }
-        });
         let mut ended = 0;
-        for key in keys {
-            ended += usize::from(self.end(key).await?);
+        for (key, _) in self.of_user(user).await? {
+            if Some(key) != except {
+                ended += usize::from(self.end(key).await?);
+            }
         }
         Ok(ended)
     }
@@ -168,9 +166,10 @@ impl Sessions {
         let _unheard = self.ended.send(key);
     }
 
-    /// Drops what has expired, to free memory; nothing depends on when it runs.
-    pub fn sweep(&self, now: Timestamp, lifetime: &Lifetime) {
-        self.store.map().retain(|span| span.is_live(now, lifetime));
+    /// Drops what has expired, to free memory, and says how much it was; nothing depends on when
+    /// it runs.
+    pub fn sweep(&self, now: Timestamp, lifetime: &Lifetime) -> usize {
+        self.store.map().retain(|span| span.is_live(now, lifetime))
     }
 
     /// How many sessions there are, expired ones that were not swept yet included.

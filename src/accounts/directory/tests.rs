@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::super::answer::Answer;
 use super::super::command::{Change, Holder};
 use super::super::settings::{self, Hashing};
 use super::*;
@@ -380,7 +381,7 @@ async fn a_thousand_users_are_listed_and_go_through_the_socket() {
     writing.commit().await.unwrap();
 
     let body = serde_json::to_vec(&Command::UserList {}).unwrap();
-    let (status, json) = super::super::answer(&world.directory, &body, NOW).await;
+    let Answer { status, json, .. } = super::super::answer(&world.directory, &body, NOW).await;
     assert_eq!(status, 200);
     let Reply::Users(users) = serde_json::from_slice(&json).unwrap() else { panic!() };
     assert_eq!(users.len(), 1_000);
@@ -395,13 +396,15 @@ async fn bodies_that_are_no_commands_are_refused_without_repeating_them() {
     let world = World::new().await;
     let bodies = [r#"{"user_create": {"username": "x", "password": ["hunter2"]}}"#, "", "{}"];
     for body in bodies {
-        let (status, json) = super::super::answer(&world.directory, body.as_bytes(), NOW).await;
+        let Answer { status, json, .. } =
+            super::super::answer(&world.directory, body.as_bytes(), NOW).await;
         let json = String::from_utf8(json).unwrap();
         assert_eq!(status, 400, "{json}");
         assert!(json.contains(r#""kind":"invalid""#) && !json.contains("hunter2"), "{json}");
     }
     let body = r#"{"user_show": {"username": "nobody"}}"#;
-    let (status, json) = super::super::answer(&world.directory, body.as_bytes(), NOW).await;
+    let Answer { status, json, .. } =
+        super::super::answer(&world.directory, body.as_bytes(), NOW).await;
     assert_eq!(status, 404);
     assert!(String::from_utf8(json).unwrap().contains(r#""kind":"not_found""#));
 }
@@ -417,4 +420,39 @@ fn it_can_be_asked_from_any_runtime() {
         let verified = world.directory.verify("ada", "correct horse".to_owned(), NOW).await;
         assert!(verified.unwrap().is_ok());
     });
+}
+
+#[tokio::test]
+async fn whoever_has_sessions_is_told_whose_are_worthless() {
+    let world = World::new().await;
+    let ada = world.create("ada").await;
+    let order = async |command| world.directory.carry_out(command, NOW).await.unwrap().shut_out;
+    let set = |changes: &[Change]| Command::UserSet {
+        username: "ada".to_owned(),
+        changes: changes.to_vec(),
+    };
+    let harmless = [Change::IsActive(false), Change::IsActive(true), Change::IsStaff(true)];
+    assert_eq!(order(set(&harmless)).await, None);
+    let deactivated = [Change::IsActive(false), Change::Email("ada@example.org".to_owned())];
+    for command in [
+        set(&deactivated),
+        Command::UserSetPassword {
+            username: "ada".to_owned(),
+            password: "granite-window-9182".to_owned().into(),
+        },
+        Command::UserDelete { username: "ada".to_owned() },
+    ] {
+        let shut_out = order(command).await.unwrap();
+        assert_eq!((shut_out.user, &*shut_out.username), (ada, "ada"));
+    }
+}
+
+#[tokio::test]
+async fn names_are_told_of_everybody_who_is_there() {
+    let world = World::new().await;
+    let (ada, bob) = (world.create("ada").await, world.create("bob").await);
+    let ids: BTreeSet<UserId> = (-1..2000).map(UserId).collect();
+    let names = world.directory.usernames(ids).await.unwrap();
+    assert_eq!(names, HashMap::from([(ada, "ada".to_owned()), (bob, "bob".to_owned())]));
+    assert!(world.directory.usernames(BTreeSet::new()).await.unwrap().is_empty());
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::SqliteConnection;
 
-use super::super::command::{Change, NewUser, Reply, Secret, UserDetails, UserRecord};
+use super::super::command::{
+    Change, NewUser, Outcome, Reply, Secret, ShutOut, UserDetails, UserRecord,
+};
 use super::super::error::CommandError;
 use super::super::fields;
 use super::super::load::{self, UserRow, Who};
@@ -200,15 +202,21 @@ pub(in super::super) async fn set(
     shared: &Shared,
     username: &str,
     changes: Vec<Change>,
-) -> Result<Reply, CommandError> {
+) -> Result<Outcome, CommandError> {
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
+    let mut is_deactivated = false;
     for field in changes {
+        if let Change::IsActive(is_active) = field {
+            is_deactivated = !is_active;
+        }
         set_field(change.sql(), id, field).await?;
     }
     change.commit().await?;
-    Ok(Reply::Done(format!("changed the user `{name}`")))
+    let reply = Reply::Done(format!("changed the user `{name}`"));
+    let shut_out = ShutOut { user: id, username: name, because: "the user was deactivated" };
+    Ok(Outcome { reply, shut_out: is_deactivated.then_some(shut_out) })
 }
 
 async fn set_field(
@@ -279,7 +287,7 @@ pub(in super::super) async fn set_password(
     shared: &Shared,
     username: &str,
     password: Secret,
-) -> Result<Reply, CommandError> {
+) -> Result<Outcome, CommandError> {
     // Without a user there is nothing to hash for.
     find_user(&mut *shared.database.read().await?, username).await?;
     let hash = shared.hash_new(password).await?;
@@ -292,14 +300,16 @@ pub(in super::super) async fn set_password(
         .execute(change.sql())
         .await?;
     change.commit().await?;
-    Ok(Reply::Done(format!("changed the password of `{name}`")))
+    let reply = Reply::Done(format!("changed the password of `{name}`"));
+    let shut_out = ShutOut { user: id, username: name, because: "the password was changed" };
+    Ok(Outcome { reply, shut_out: Some(shut_out) })
 }
 
 /// Deletes a user.
 pub(in super::super) async fn delete(
     shared: &Shared,
     username: &str,
-) -> Result<Reply, CommandError> {
+) -> Result<Outcome, CommandError> {
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
@@ -308,5 +318,7 @@ pub(in super::super) async fn delete(
         .execute(change.sql())
         .await?;
     change.commit().await?;
-    Ok(Reply::Done(format!("deleted the user `{name}`")))
+    let reply = Reply::Done(format!("deleted the user `{name}`"));
+    let shut_out = ShutOut { user: id, username: name, because: "the user was deleted" };
+    Ok(Outcome { reply, shut_out: Some(shut_out) })
 }

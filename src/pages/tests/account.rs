@@ -84,7 +84,16 @@ async fn the_setup_link_is_void_once_there_is_a_user() {
 async fn every_answer_is_private_and_without_script() {
     let gate = Gate::with_ada().await;
     let mut browser = gate.signed_in().await;
-    for page in ["", "login/", "logout/", "profile/", "profile", "nonsense/", "static/style.css"] {
+    for page in [
+        "",
+        "login/",
+        "logout/",
+        "profile/",
+        "sessions/",
+        "profile",
+        "nonsense/",
+        "static/style.css",
+    ] {
         let answer = browser.get(page).await;
         for (name, value) in [
             ("x-content-type-options", "nosniff"),

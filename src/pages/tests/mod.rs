@@ -3,6 +3,7 @@
 mod account;
 mod login;
 mod refusal;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -63,7 +64,7 @@ impl Gate {
         };
         let users = Arc::new(accounts::Directory::open(&accounts).await.unwrap());
         let state = Arc::new(State::new(users, Arc::new(Sessions::default()), [7; 32]));
-        let sessions = sessions::Settings::default();
+        let sessions = crate::sessions::Settings::default();
         let pages = Pages::new(settings, sessions, Arc::clone(&state)).unwrap();
         Self { pages, state, ada: None, _directory: directory }
     }

@@ -1,0 +1,227 @@
+//! Where commands about sessions are carried out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::command::{Cleared, Revoke, Revoked, SessionCommand, SessionDetails, SessionRecord};
+use super::listing::Listing;
+use crate::accounts::{
+    AccountsError, Command, CommandError, Complaint, Directory, ErrorKind, Reply as AccountsReply,
+    ShutOut,
+};
+use crate::domain::session::Lifetime;
+use crate::domain::{SessionKey, Timestamp, UserId};
+use crate::sessions::{Cursor, Found, KeyPrefix, Record, Sessions, Unavailable};
+
+/// The sessions and the directory of their users, of a running gateway or opened without one.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    sessions: Arc<Sessions>,
+    directory: Arc<Directory>,
+}
+
+/// When a command is carried out, and how long sessions live then.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The time of day.
+    pub now: Timestamp,
+    /// `[sessions]` as it is in force.
+    pub lifetime: Lifetime,
+}
+
+/// What a command leads to.
+#[derive(Debug)]
+pub enum Reply {
+    /// To [`SessionCommand::List`].
+    List(Listing),
+    /// To [`SessionCommand::Show`].
+    Session(SessionDetails),
+    /// To [`SessionCommand::Revoke`].
+    Revoked(Revoked),
+    /// To [`SessionCommand::Clear`].
+    Cleared(Cleared),
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Something that it names is not there or cannot be, or the users' database failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The sessions cannot be changed or looked at.
+    #[error("the sessions cannot be used: {0}")]
+    Sessions(#[from] Unavailable),
+}
+
+impl From<AccountsError> for SessionError {
+    fn from(error: AccountsError) -> Self {
+        Self::Command(error.into())
+    }
+}
+
+impl SessionError {
+    /// What the operator is told.
+    pub fn complaint(&self) -> Complaint {
+        let kind = match self {
+            Self::Command(error) => ErrorKind::of(error),
+            Self::Sessions(_) => ErrorKind::Failed,
+        };
+        Complaint { error: self.to_string(), kind }
+    }
+}
+
+impl Desk {
+    /// The desk for these sessions and users.
+    pub fn new(sessions: Arc<Sessions>, directory: Arc<Directory>) -> Self {
+        Self { sessions, directory }
+    }
+
+    /// Carries out a command. `by` is who ordered it, for the log.
+    pub async fn carry_out(
+        &self,
+        command: SessionCommand,
+        by: &str,
+        at: Moment,
+    ) -> Result<Reply, SessionError> {
+        Ok(match command {
+            SessionCommand::List { user } => Reply::List(self.list(user, at).await?),
+            SessionCommand::Show { key, values } => {
+                let (key, record) = self.find(&key, at).await?;
+                let session = self.told(key, &record, at).await?;
+                let details = SessionDetails::of(session, &record, values, &at.lifetime);
+                Reply::Session(details)
+            }
+            SessionCommand::Revoke(revoke) => Reply::Revoked(self.revoke(revoke, by, at).await?),
+            SessionCommand::Clear {} => {
+                Reply::Cleared(Cleared { cleared: self.sessions.sweep(at.now, &at.lifetime) })
+            }
+        })
+    }
+
+    /// Ends the sessions of a user who cannot come by them any more. They are refused already, so
+    /// that a failure leaves nobody in; it is logged.
+    pub(in super::super) async fn end_worthless(&self, shut_out: &ShutOut, by: &str) {
+        let ShutOut { user, username, because } = shut_out;
+        match self.sessions.end_all_of(*user, None).await {
+            Ok(0) => {}
+            Ok(ended) => {
+                tracing::info!(by, of = username, ended, because, "sessions were revoked");
+            }
+            Err(error) => {
+                tracing::warn!(%error, of = username, because, "sessions could not be revoked");
+            }
+        }
+    }
+
+    async fn list(&self, user: Option<String>, at: Moment) -> Result<Listing, SessionError> {
+        let (sessions, directory) = (Arc::clone(&self.sessions), Arc::clone(&self.directory));
+        Ok(match user {
+            None => Listing::of_all(sessions, directory, at),
+            Some(name) => {
+                let (user, _) = self.user(&name, at).await?;
+                let part = self.sessions.of_user(user).await?;
+                Listing::of_part(part, sessions, directory, at)
+            }
+        })
+    }
+
+    async fn revoke(&self, revoke: Revoke, by: &str, at: Moment) -> Result<Revoked, SessionError> {
+        let revoked = match revoke {
+            Revoke::Key(key) => {
+                let (key, record) = self.find(&key, at).await?;
+                let session = self.told(key, &record, at).await?;
+                if !self.sessions.end(key).await? {
+                    return Err(missing("it has just ended"));
+                }
+                tracing::info!(by, of = owner(&session), session = %key, "a session was revoked");
+                Revoked { ended: 1, session: Some(session) }
+            }
+            Revoke::User(name) => {
+                let (user, name) = self.user(&name, at).await?;
+                let ended = self.sessions.end_all_of(user, None).await?;
+                tracing::info!(by, of = name, ended, "sessions were revoked");
+                Revoked { ended, session: None }
+            }
+            Revoke::All {} => {
+                let mut ended = 0;
+                let mut from = Some(Cursor::default());
+                while let Some(cursor) = from {
+                    let part = self.sessions.part(cursor).await?;
+                    for (key, _) in part.sessions {
+                        ended += usize::from(self.sessions.end(key).await?);
+                    }
+                    from = part.next;
+                    tokio::task::yield_now().await;
+                }
+                tracing::info!(by, of = "everybody", ended, "sessions were revoked");
+                Revoked { ended, session: None }
+            }
+        };
+        Ok(revoked)
+    }
+
+    /// The live session that `text` names.
+    async fn find(&self, text: &str, at: Moment) -> Result<(SessionKey, Record), SessionError> {
+        let prefix = KeyPrefix::parse(text).ok_or_else(|| {
+            let shown = text.escape_debug();
+            invalid(format!(
+                "`{shown}` is no session key\n\
+                 hint: a key has 32 hexadecimal digits, of which the first {} or more will do",
+                KeyPrefix::SHORTEST
+            ))
+        })?;
+        match self.sessions.find_by_prefix(&prefix, at.now, &at.lifetime).await? {
+            Found::One(key, record) => Ok((key, record)),
+            Found::None => Err(missing("`vestibule session list` shows all")),
+            Found::Several => {
+                let wrong = format!("more than one session has a key that begins with `{text}`");
+                Err(invalid(format!("{wrong}\nhint: give more of its digits")))
+            }
+        }
+    }
+
+    /// What is told of a session, with the name of its user.
+    async fn told(
+        &self,
+        key: SessionKey,
+        record: &Record,
+        at: Moment,
+    ) -> Result<SessionRecord, SessionError> {
+        let user = record.login.map(|login| login.user());
+        let mut names = self.directory.usernames(user.into_iter().collect::<BTreeSet<_>>()).await?;
+        let name = user.and_then(|user| names.remove(&user));
+        Ok(SessionRecord::of(key, record, name, &at.lifetime))
+    }
+
+    /// The user with this name; who mistyped it is told the nearest one.
+    async fn user(&self, name: &str, at: Moment) -> Result<(UserId, String), SessionError> {
+        let show = Command::UserShow { username: name.to_owned() };
+        match self.directory.execute(show, at.now).await? {
+            AccountsReply::User(details) => Ok((UserId(details.user.id), details.user.username)),
+            AccountsReply::Done(_)
+            | AccountsReply::Users(_)
+            | AccountsReply::Groups(_)
+            | AccountsReply::Group(_)
+            | AccountsReply::Permissions(_) => {
+                Err(CommandError::NotFound(format!("there is no user `{name}`")).into())
+            }
+        }
+    }
+}
+
+/// Whose session it is, for the log.
+fn owner(session: &SessionRecord) -> String {
+    match (&session.user, session.user_id) {
+        (Some(name), _) => name.clone(),
+        (None, Some(id)) => format!("user {id}"),
+        (None, None) => "nobody".to_owned(),
+    }
+}
+
+fn missing(hint: &str) -> SessionError {
+    CommandError::NotFound(format!("there is no such session\nhint: {hint}")).into()
+}
+
+fn invalid(message: String) -> SessionError {
+    CommandError::Invalid(message).into()
+}
