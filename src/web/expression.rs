@@ -165,6 +165,16 @@ mod tests {
     }
 
     #[test]
+    fn nobody_has_anything_in_a_profile() {
+        for source in ["'a' in profile", "profile.a"] {
+            let expression = Expression::compile(source).unwrap();
+            let (path, address) = (RequestPath::parse("/").unwrap(), Ipv4Addr::LOCALHOST.into());
+            let request = Circumstances { method: "GET", host: "", is_secure: false, address };
+            assert_eq!(expression.holds(&Visitor::Anonymous, &path, &request), Ok(false));
+        }
+    }
+
+    #[test]
     fn what_is_known_of_nobody_is_tried_at_once() {
         for source in [
             "user.is_staff",

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Object, Value};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use minijinja::{Error, ErrorKind, State};
 
 use crate::domain::rule::Circumstances;
@@ -166,6 +166,12 @@ impl ProfileScope {
 }
 
 impl Object for ProfileScope {
+    /// `in` asks a map whether there is a value, and here there is one for every name; of what can
+    /// be iterated over it asks what is there.
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Iterable
+    }
+
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let field = self.0.as_ref().and_then(|user| user.profile.get(key.as_str()?));
         Some(field.map_or(Value::from(()), |value| Value::from(&**value)))
