@@ -315,7 +315,7 @@ mod tests {
             assert_eq!(route.application, rule.application.0);
             let own: Vec<String> = route
                 .identity
-                .render(&ada)
+                .render(&ada, None)
                 .unwrap()
                 .iter()
                 .filter(|(name, _)| name.as_str().starts_with("x-"))

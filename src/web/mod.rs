@@ -10,5 +10,6 @@ pub mod forwarding;
 pub mod identity_headers;
 pub mod refusal;
 pub mod scope;
+pub mod session_scope;
 pub mod socket;
 pub mod watch;
