@@ -142,7 +142,7 @@ fn resolve(root: &Table<'_>, source: &Arc<Source>) -> Configuration {
     ] {
         root.not_yet(key, message);
     }
-    root.clone().finish(&["tls", "mail"]);
+    root.clone().finish(&["tls", "mail", written::TRUST]);
     Configuration {
         path: None,
         server,
