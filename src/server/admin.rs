@@ -20,8 +20,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::reload::Reloader;
-use super::{ServeError, wall_clock};
-use crate::accounts::{self, Directory};
+use super::{ServeError, session_data, wall_clock};
+use crate::accounts;
+use crate::gateway::Gateway;
 use crate::sessions::Sessions;
 use crate::telemetry::{AccessLogWriter, Exposition, Gauges};
 
@@ -67,7 +68,7 @@ impl Drop for AdminSocket {
 /// Serves commands on a Unix socket that only this user may open.
 pub(super) fn serve_socket(
     path: &Path,
-    directory: Arc<Directory>,
+    gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
 ) -> Result<AdminSocket, ServeError> {
     let failed = |cause| ServeError::State { path: path.to_owned(), cause };
@@ -84,9 +85,9 @@ pub(super) fn serve_socket(
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let (directory, reloader) = (Arc::clone(&directory), Arc::clone(&reloader));
+            let (gateway, reloader) = (Arc::clone(&gateway), Arc::clone(&reloader));
             tokio::spawn(async move {
-                let service = service_fn(|request| obey(request, &directory, &reloader));
+                let service = service_fn(|request| obey(request, &gateway, &reloader));
                 let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 if let Err(error) = served.await {
                     tracing::debug!(%error, "a command's connection ended");
@@ -99,16 +100,21 @@ pub(super) fn serve_socket(
 
 async fn obey(
     request: Request<Incoming>,
-    directory: &Directory,
+    gateway: &Gateway,
     reloader: &Reloader,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_COMMAND).collect().await else {
         return Ok(answer(StatusCode::PAYLOAD_TOO_LARGE, JSON, r#"{"error":"too large"}"#));
     };
+    let (body, now) = (body.to_bytes(), wall_clock());
+    let about = session_data::answer(gateway, &head.method, head.uri.path(), &body, now).await;
+    if let Some((status, json)) = about {
+        return Ok(answer(status, JSON, json));
+    }
     Ok(match (&head.method, head.uri.path()) {
         (&Method::POST, "/v1/accounts") => {
-            let (status, json) = accounts::answer(directory, &body.to_bytes(), wall_clock()).await;
+            let (status, json) = accounts::answer(&gateway.directory, &body, now).await;
             answer(
                 StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                 JSON,

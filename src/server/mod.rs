@@ -8,6 +8,7 @@ mod clock;
 mod connection;
 mod listener;
 mod reload;
+mod session_data;
 pub mod settings;
 mod signals;
 mod state;
@@ -169,7 +170,7 @@ async fn serve(
         }),
     ));
     let socket =
-        admin::serve_socket(&server.admin_socket, Arc::clone(&directory), Arc::clone(&reloader))?;
+        admin::serve_socket(&server.admin_socket, Arc::clone(&gateway), Arc::clone(&reloader))?;
     if let Some(address) = server.admin_listen {
         admin::serve_listener(address, exposition, Arc::clone(&stopping_now)).await?;
     }

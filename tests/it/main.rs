@@ -26,6 +26,7 @@ mod next;
 mod paths;
 mod proxying;
 mod revocation;
+mod session_api;
 mod session_data;
 mod sessions;
 mod sites;
