@@ -8,6 +8,7 @@
 
 mod accounts;
 mod identity;
+mod json;
 mod pages;
 mod policy_test;
 mod problem;

@@ -96,6 +96,13 @@ pub struct Guest {
     pub data: Option<Arc<SessionData>>,
 }
 
+impl Guest {
+    /// Assumes that an application had just set `data`: for questions about rules.
+    pub fn assumed(data: Arc<SessionData>, now: Timestamp) -> Self {
+        Self { span: Span { started: now, last_seen: now, expires: now }, data: Some(data) }
+    }
+}
+
 impl Visitor {
     /// The user, if the visitor is signed in.
     pub fn user(&self) -> Option<&User> {

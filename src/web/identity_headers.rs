@@ -320,6 +320,7 @@ impl fmt::Debug for IdentityHeaders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Timestamp;
 
     #[test]
     fn every_preset_compiles() {
@@ -347,11 +348,9 @@ mod tests {
     }
 
     fn guest(pairs: &[(&str, &str)]) -> Visitor {
-        let now = crate::domain::Timestamp::from_seconds(7);
-        let span = crate::domain::session::Span { started: now, last_seen: now, expires: now };
         let pairs = pairs.iter().map(|&(key, json)| (key.into(), json.into()));
-        let data = Some(std::sync::Arc::new(pairs.collect()));
-        Visitor::Guest(crate::domain::Guest { span, data })
+        let data = std::sync::Arc::new(pairs.collect());
+        Visitor::Guest(crate::domain::Guest::assumed(data, Timestamp::from_seconds(7)))
     }
 
     fn told(template: &str, visitor: &Visitor) -> Option<String> {
