@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::visitor::Caller;
 use crate::domain::{SessionData, SessionKey, User, UserId, Visitor};
@@ -25,8 +25,9 @@ type Key = (usize, Option<UserId>, Option<SessionKey>);
 
 struct Kept {
     user: Option<Arc<User>>,
-    /// Data is never changed in place: while this is held, the same address means the same data.
-    data: Option<Arc<SessionData>>,
+    /// Data is never changed in place: while this is held, the same address means the same data. It
+    /// keeps the address taken and not the data, which may be much.
+    data: Option<Weak<SessionData>>,
     /// Kept so that no other templates can come to stand at the address in the key.
     _templates: Arc<IdentityHeaders>,
     rendered: Rc<Rendered>,
@@ -50,8 +51,8 @@ impl Cache {
         let data = session.and_then(|_| caller.visitor.data());
         let key = (Arc::as_ptr(templates).addr(), user.map(|user| user.id), session);
         if let Some(kept) = self.kept.get(&key)
-            && is_same(kept.user.as_ref(), user)
-            && is_same(kept.data.as_ref(), data)
+            && kept.user.as_ref().map(Arc::as_ptr) == user.map(Arc::as_ptr)
+            && kept.data.as_ref().map(Weak::as_ptr) == data.map(Arc::as_ptr)
         {
             return Ok(Rc::clone(&kept.rendered));
         }
@@ -64,16 +65,11 @@ impl Cache {
         }
         let kept = Kept {
             user: user.cloned(),
-            data: data.cloned(),
+            data: data.map(Arc::downgrade),
             _templates: Arc::clone(templates),
             rendered: Rc::clone(&rendered),
         };
         self.kept.insert(key, kept);
         Ok(rendered)
     }
-}
-
-/// Whether two are one and the same, or both missing.
-fn is_same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
-    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
 }
