@@ -4,7 +4,7 @@
 //! # The words
 //!
 //! A *visitor* is whoever sends a request: anonymous, or signed in. A *session* is a login that
-//! has not ended; its *id* is the secret in the cookie, its *key* a digest of that. An *identity*
+//! has not ended, or what an application keeps of a *guest*, who is anonymous; its *id* is the secret in the cookie, its *key* a digest of that. An *identity*
 //! is a live session's user as of now. A *rule* is one entry under `paths`, a *site* a host name
 //! and its rules, an *upstream* an application. A *refusal* is every answer that the gateway gives
 //! instead of the application's. A *worker* is one thread that proxies.

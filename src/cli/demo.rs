@@ -1,6 +1,7 @@
 //! `vestibule demo`: a sample application and the gateway in front of it.
 
 mod application;
+mod color;
 mod events;
 mod pages;
 mod polls;
@@ -225,6 +226,7 @@ fn banner(address: SocketAddr) -> String {
         ("/polls/vote/", "for bob and ada; the others are refused"),
         ("/reports/", "for carol"),
         ("/staff/", "for ada"),
+        ("/color/", "remembers a colour, of strangers too"),
         ("/socket/", "a WebSocket"),
         ("/events/", "an event stream"),
         ("/headers/", "what the application gets to see"),
@@ -246,7 +248,7 @@ mod tests {
         let state = Path::new("/nowhere");
         let configuration = configuration(listen, application, state).unwrap();
         let ran = config::run_tests(&configuration, |_| None);
-        assert_eq!(ran.unwrap_or_else(|problems| panic!("{problems}")), 10);
+        assert_eq!(ran.unwrap_or_else(|problems| panic!("{problems}")), 11);
         assert_eq!(configuration.server.listen, [listen]);
         assert!(CONFIGURATION.contains(&format!("upstream = \"{SAMPLE_UPSTREAM}\"")));
     }

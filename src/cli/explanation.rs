@@ -133,7 +133,7 @@ impl Explanation {
             .max_body_size
             .map_or("of any size".to_owned(), |bytes| format!("up to {}", in_units(bytes)));
         self.to.push(("body", size));
-        match route.identity.render(visitor) {
+        match route.identity.render(visitor, None) {
             Ok(rendered) => {
                 for (name, value) in &rendered {
                     let value = String::from_utf8_lossy(value.as_bytes()).into_owned();

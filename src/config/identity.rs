@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::problem::{Problem, Span};
 use super::reader::Table;
-use crate::web::identity_headers::{Encoding, IdentityHeaders, MalformedHeader, Preset};
+use crate::web::identity_headers::{
+    Encoding, IdentityHeaders, MalformedHeader, Preset, SESSION_KEY,
+};
 
 /// A header as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,21 +38,25 @@ impl Identity {
         let separator = table.parsed("group_separator", separator);
         let encoding =
             table.choice("encoding", &[("utf-8", Encoding::Utf8), ("percent", Encoding::Percent)]);
+        let tells_key = table.flag("session_key").is_some_and(|at| at.value);
         let own = read_headers(&table);
         table.finish(&[]);
 
-        let of_preset = preset.headers().iter().map(|(name, template)| Header {
+        let session_key = tells_key.then_some(&SESSION_KEY);
+        let base = preset.headers().iter().chain(session_key).map(|(name, template)| Header {
             name: (*name).to_owned(),
             template: (*template).to_owned(),
         });
-        // The names of all presets, so that an application never sees a forged one of them.
+        // Every name that another file might have the gateway write, so that an application never
+        // sees a forged one of them.
         let names = Preset::ALL
             .iter()
             .flat_map(|preset| preset.headers())
+            .chain([&SESSION_KEY])
             .map(|(name, _)| name.to_ascii_lowercase())
             .collect();
         let mut identity = Self {
-            base: Rc::new(of_preset.collect()),
+            base: Rc::new(base.collect()),
             separator: separator.map_or_else(|| preset.group_separator().to_owned(), |at| at.value),
             encoding: encoding.map_or(Encoding::Utf8, |at| at.value),
             compiled: HashMap::new(),

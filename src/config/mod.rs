@@ -8,6 +8,7 @@
 
 mod accounts;
 mod identity;
+mod json;
 mod pages;
 mod policy_test;
 mod problem;
@@ -142,7 +143,7 @@ fn resolve(root: &Table<'_>, source: &Arc<Source>) -> Configuration {
     ] {
         root.not_yet(key, message);
     }
-    root.clone().finish(&["tls", "mail"]);
+    root.clone().finish(&["tls", "mail", written::TRUST]);
     Configuration {
         path: None,
         server,
@@ -315,7 +316,7 @@ mod tests {
             assert_eq!(route.application, rule.application.0);
             let own: Vec<String> = route
                 .identity
-                .render(&ada)
+                .render(&ada, None)
                 .unwrap()
                 .iter()
                 .filter(|(name, _)| name.as_str().starts_with("x-"))

@@ -8,13 +8,18 @@ use super::Configuration;
 use super::problem::{Problem, Problems, Span};
 use super::question::{Outcome, Question};
 use super::reader::{At, Entry, Table};
-use crate::domain::{Identity, PasswordHash, Permission, Timestamp, User, UserId, Visitor};
+use crate::domain::session_data::DataChange;
+use crate::domain::{
+    Guest, Identity, PasswordHash, Permission, SessionData, Timestamp, User, UserId, Visitor,
+};
 
 /// One `[[test]]`: a request, whoever sends it, and what must come of it.
 #[derive(Debug, Clone)]
 pub struct PolicyTest {
     /// Who sends the request.
     pub user: TestUser,
+    /// What applications keep in the sender's session.
+    pub session: Option<Arc<SessionData>>,
     /// The request.
     pub question: Question,
     /// What must come of it.
@@ -96,7 +101,8 @@ impl PolicyTest {
                 }
             },
         };
-        let outcome = configuration.outcome(&self.question, &visitor(user));
+        let visitor = with_session(visitor(user), self.session.as_ref());
+        let outcome = configuration.outcome(&self.question, &visitor);
         let (got, why) = described(configuration, &self.question, &outcome);
         if got == self.expect {
             return None;
@@ -122,6 +128,17 @@ pub fn visitor(user: Option<Arc<User>>) -> Visitor {
             Visitor::SignedIn(Identity::assumed(user, Timestamp::from_seconds(0)))
         }
         Some(_) | None => Visitor::Anonymous,
+    }
+}
+
+/// The same visitor with a session in which applications keep `data`.
+fn with_session(visitor: Visitor, data: Option<&Arc<SessionData>>) -> Visitor {
+    match (visitor, data.cloned()) {
+        (Visitor::SignedIn(identity), data) => Visitor::SignedIn(identity.with_data(data)),
+        (Visitor::Anonymous | Visitor::Guest(_), Some(data)) => {
+            Visitor::Guest(Guest::assumed(data, Timestamp::from_seconds(0)))
+        }
+        (nobody, None) => nobody,
     }
 }
 
@@ -188,6 +205,7 @@ fn read_test(table: Table<'_>, line: &impl Fn(usize) -> usize) -> Option<PolicyT
         Some(entry) if entry.is_table() => described_user(&entry).map(TestUser::Described),
         Some(entry) => entry.text().map(|name| TestUser::Account(name.value)),
     };
+    let session = table.entry("session").map(|entry| Arc::new(kept_in_session(&entry)));
     let address = table.parsed("address", |text| {
         text.parse::<IpAddr>().map_err(|_| format!("`{text}` is not an IP address"))
     });
@@ -202,7 +220,8 @@ fn read_test(table: Table<'_>, line: &impl Fn(usize) -> usize) -> Option<PolicyT
     }
     table.finish(&[]);
     let (question, At { value: expect, span: expect_place, .. }) = (question?.value, expect?);
-    Some(PolicyTest { user: user?, question, expect, line: line(place.start), place, expect_place })
+    let (user, line) = (user?, line(place.start));
+    Some(PolicyTest { user, session, question, expect, line, place, expect_place })
 }
 
 fn request(text: &str, address: IpAddr) -> Result<Question, String> {
@@ -210,6 +229,19 @@ fn request(text: &str, address: IpAddr) -> Result<Question, String> {
         return Err(format!("`{text}` has no method\nhint: write `GET {text}`"));
     };
     Question::parse(method, url.trim_start(), address)
+}
+
+fn kept_in_session(entry: &Entry<'_>) -> SessionData {
+    let table = entry.table("test.session", "the `session` of a test".to_owned());
+    let mut data = SessionData::default();
+    for value in table.entries() {
+        let Some(json) = value.json() else { continue };
+        let set = DataChange::Set(value.name.as_str().into(), json.value.to_string().into());
+        if let Some(changed) = table.report().keep("bad-value", &value.key, data.changed(&[set])) {
+            data = changed;
+        }
+    }
+    data
 }
 
 fn described_user(entry: &Entry<'_>) -> Option<Arc<User>> {

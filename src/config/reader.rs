@@ -268,6 +268,14 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The value as JSON, whatever its type.
+    pub(super) fn json(&self) -> Option<At<serde_json::Value>> {
+        match super::json::of(self.value.get_ref()) {
+            Some(json) => Some(self.at(json)),
+            None => self.wrong_type("something that JSON has a word for"),
+        }
+    }
+
     pub(super) fn texts(&self) -> Option<At<Vec<At<String>>>> {
         if let Some(text) = self.value.get_ref().as_str() {
             return Some(self.at(vec![self.at(text.to_owned())]));

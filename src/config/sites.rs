@@ -8,7 +8,7 @@ use super::problem::{Problem, Span};
 use super::reader::{At, Table};
 use super::report::{Report, nearest};
 use super::upstreams::Upstreams;
-use super::written::{WrittenRule, WrittenSite};
+use super::written::{TRUST, WrittenRule, WrittenSite};
 use crate::domain::authorize::judge;
 use crate::domain::rule::{ApplicationId, Circumstances, Elsewhere, Finding, Pattern, RouteId};
 use crate::domain::{RequestPath, Rule, Rules, Visitor};
@@ -67,7 +67,7 @@ pub(super) fn read(root: &Table<'_>, surroundings: &Surroundings<'_>) -> (Settin
         let host = report.keep("bad-host", &entry.key, host_pattern(&entry.name));
         let mut rules = Vec::new();
         let written = WrittenSite::read(&table);
-        table.clone().finish(&[]);
+        table.clone().finish(&[TRUST]);
         if written.upstream.is_none() && !has_upstream_key(&table) {
             let message = format!("the site `{}` has no `upstream`", entry.name);
             report.add(Problem::error("no-upstream", entry.key.clone(), message));

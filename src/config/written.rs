@@ -56,6 +56,7 @@ impl WrittenSite {
         let max_body_size = max_body_size(table);
         let paths = table.entry("paths").map(|entry| entry.table("paths", "`paths`".to_owned()));
         let rules = paths.iter().flat_map(Table::entries).filter_map(|e| read_rule(&e)).collect();
+        refuse_trust(table, "a site");
         let place = SITE_KEYS.iter().find_map(|key| table.entry(key)).map(|entry| entry.key);
         Self { upstream, login_url, allow_in_path, headers, max_body_size, rules, place }
     }
@@ -100,12 +101,25 @@ fn read_rule(entry: &Entry<'_>) -> Option<WrittenRule> {
         allow_in_path: allow_in_path(&table),
         max_body_size: max_body_size(&table),
     };
-    let message = "`trust_responses` belongs to an upstream, not to a rule";
-    if let Some(at) = table.misplaced("trust_responses") {
-        report.add(Problem::error("unknown-key", at, message).hint("set it in `[upstreams.NAME]`"));
-    }
-    table.finish(&["trust_responses"]);
+    refuse_trust(&table, "a rule");
+    table.finish(&[TRUST]);
     pattern.map(|_| rule)
+}
+
+/// A key that is noted where it stands in a site or a rule.
+pub(super) const TRUST: &str = "trust_responses";
+
+/// Trust is a matter of who wrote an application, wherever requests to it come from: were it given
+/// by site or rule, one application could be trusted here and not there.
+fn refuse_trust(table: &Table<'_>, holder: &str) {
+    if let Some(at) = table.misplaced(TRUST) {
+        let message = format!("`{TRUST}` belongs to an upstream, not to {holder}");
+        let problem = Problem::error("unknown-key", at, message);
+        table.report().add(
+            problem
+                .hint("set it in `[upstreams.NAME]`, or in `[upstream_defaults]` for all of them"),
+        );
+    }
 }
 
 /// A hint for a key that landed in `paths` because it stands below that header.

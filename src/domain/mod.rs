@@ -34,7 +34,7 @@ pub mod user;
 
 pub use authorize::{Decision, Permitted, authorize};
 pub use client::{Client, Device};
-pub use identity::{Identity, Visitor};
+pub use identity::{Guest, Identity, Visitor};
 pub use next_path::NextPath;
 pub use password::{PasswordHash, Verified};
 pub use path::{Oddity, RequestPath};

@@ -126,7 +126,7 @@ impl Condition {
         };
         Ok(match (holds, visitor) {
             (true, _) => Finding::Holds,
-            (false, Visitor::Anonymous) => Finding::NeedsLogin,
+            (false, Visitor::Anonymous | Visitor::Guest(_)) => Finding::NeedsLogin,
             (false, Visitor::SignedIn(_)) => Finding::Lacks,
         })
     }

@@ -168,6 +168,14 @@ pub enum AnswerError {
     Late,
 }
 
+/// Trailers come too late to be obeyed, and what is for the gateway alone goes no further.
+fn cleaned(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        forwarding::clean_answer(trailers, false);
+    }
+    frame
+}
+
 impl Body for AnswerBody {
     type Data = Bytes;
     type Error = AnswerError;
@@ -191,7 +199,9 @@ impl Body for AnswerBody {
                         Poll::Ready(_) => exchange.watch.work(),
                     }
                 }
-                polled.map(|frame| frame.map(|frame| frame.map_err(AnswerError::Incomplete)))
+                polled.map(|frame| {
+                    frame.map(|frame| frame.map(cleaned).map_err(AnswerError::Incomplete))
+                })
             }
             Kind::Switched(_) => Poll::Ready(None),
         };

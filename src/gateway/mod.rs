@@ -8,6 +8,7 @@ mod exchange;
 mod head;
 mod own_pages;
 mod policy;
+mod said;
 pub mod settings;
 mod told;
 mod tunnel;
@@ -36,13 +37,16 @@ use crate::sessions::Sessions;
 use crate::telemetry::{AccessLines, Counters};
 use crate::upstream::{self, Application, ForwardError, Forwarded, Outgoing, Pool};
 use crate::web::body::{BodyError, RequestBody};
+use crate::web::caching;
 use crate::web::forwarding::{self, Told};
 use crate::web::glance::{Glance, Seen};
+use crate::web::instructions::Instructions;
 use crate::web::refusal::Refusal;
 use crate::web::watch::{Ticks, Watch};
 
 use exchange::{Exchange, Kind};
 use head::{Head, Origin};
+use said::Subject;
 use settings::Route;
 use visitor::Caller;
 
@@ -199,15 +203,27 @@ impl Worker {
         let (route, mut permitted) = judge(policy, path, &origin, &caller, request)?;
         exchange.allow(&route.rule);
 
-        // What the application is told, and what it says.
-        let told = self.tell(policy, route, origin, &caller, &mut permitted)?;
-        let renewed_cookie = caller.renewed_cookie.take();
-        drop(caller);
+        // What the application is told, and what it answers.
         let application = &policy.applications[route.application];
+        let subject = application
+            .settings
+            .trust_responses
+            .then(|| Subject::of(&caller, &origin, permitted.request_mut().headers()));
+        let told = self.tell(policy, route, origin, &caller, &mut permitted)?;
+        let mut cookie = caller.renewed_cookie.take();
+        drop(caller);
         let forwarded = upstream::forward(&self.pool, application, permitted, told, watch).await;
-        let mut response = receive(policy, application, forwarded)?;
-        if let Some(cookie) = renewed_cookie {
+        let (mut response, said) = receive(policy, application, forwarded)?;
+
+        // What it says of the visitor's session.
+        if let (Some(said), Some(subject)) = (said, subject) {
+            let (name, status) = (&application.settings.name, response.status());
+            let changed = Box::pin(said::obey(self, policy, name, said, subject, status)).await?;
+            cookie = changed.or(cookie);
+        }
+        if let Some(cookie) = cookie {
             response.headers_mut().append(SET_COOKIE, cookie);
+            caching::forbid_sharing(response.headers_mut());
         }
         Ok(response)
     }
@@ -242,27 +258,31 @@ impl Worker {
     }
 }
 
+/// An answer to go to the browser, and what the application says to us if it is trusted.
+type Received = (Response<Kind>, Option<Box<Instructions>>);
+
 /// Cleans what came back through the single door.
 fn receive(
     policy: &Policy,
     application: &Application,
     forwarded: Result<Forwarded, ForwardError>,
-) -> Result<Response<Kind>, Refusal> {
+) -> Result<Received, Refusal> {
+    let is_trusted = application.settings.trust_responses;
     match forwarded {
         Ok(Forwarded::Answered(mut response)) => {
-            forwarding::clean_answer(response.headers_mut());
+            let said = forwarding::clean_answer(response.headers_mut(), is_trusted);
             policy.cookies.rename(response.headers_mut());
             let patience = application.settings.read_timeout;
-            Ok(response.map(|answer| Kind::Proxied { answer, patience }))
+            Ok((response.map(|answer| Kind::Proxied { answer, patience }), said))
         }
         Ok(Forwarded::Switched(mut response, tunnel)) => {
             let protocol = forwarding::upgrade_of(response.headers());
-            forwarding::clean_answer(response.headers_mut());
+            let said = forwarding::clean_answer(response.headers_mut(), is_trusted);
             policy.cookies.rename(response.headers_mut());
             if let Some(protocol) = protocol {
                 forwarding::set_upgrade(response.headers_mut(), protocol);
             }
-            Ok(response.map(|()| Kind::Switched(tunnel)))
+            Ok((response.map(|()| Kind::Switched(tunnel)), said))
         }
         Err(error) => Err(refusal_for(error, &application.settings.name)),
     }

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::visitor::Caller;
-use crate::domain::{SessionKey, User, UserId, Visitor};
+use crate::domain::{SessionData, SessionKey, User, UserId, Visitor};
 use crate::web::identity_headers::{IdentityHeaders, Rendered};
 use crate::web::refusal::Refusal;
 
 /// How many renderings a worker keeps before it starts afresh.
 const CAPACITY: usize = 65_536;
 
-/// A worker's renderings, each good as long as its user is unchanged.
+/// A worker's renderings, each good as long as its user is unchanged and, where it depends on the
+/// session, what applications keep in that.
 #[derive(Default)]
 pub(super) struct Cache {
     kept: HashMap<Key, Kept, foldhash::fast::RandomState>,
@@ -20,42 +21,51 @@ pub(super) struct Cache {
 }
 
 /// Which templates, for whom, and in which session where that makes a difference.
-type Key = (usize, UserId, Option<SessionKey>);
+type Key = (usize, Option<UserId>, Option<SessionKey>);
 
 struct Kept {
-    user: Arc<User>,
+    user: Option<Arc<User>>,
+    /// Data is never changed in place: while this is held, the same address means the same data. It
+    /// keeps the address taken and not the data, which may be much.
+    data: Option<Weak<SessionData>>,
     /// Kept so that no other templates can come to stand at the address in the key.
     _templates: Arc<IdentityHeaders>,
     rendered: Rc<Rendered>,
 }
 
 impl Cache {
-    /// The headers for the caller: from memory if the user is the very one they were made for.
+    /// The headers for the caller: from memory if user and data are the very ones they were made
+    /// for.
     pub(super) fn headers(
         &mut self,
         templates: &Arc<IdentityHeaders>,
         caller: &Caller,
     ) -> Result<Rc<Rendered>, Refusal> {
-        let Visitor::SignedIn(identity) = &caller.visitor else {
-            return Ok(Rc::clone(&self.nothing));
+        let user = match &caller.visitor {
+            Visitor::SignedIn(identity) => Some(identity.user()),
+            Visitor::Guest(_) if templates.uses_session() => None,
+            Visitor::Guest(_) | Visitor::Anonymous => return Ok(Rc::clone(&self.nothing)),
         };
         let session =
             caller.session_id.as_ref().filter(|_| templates.uses_session()).map(SessionKey::of);
-        let key = (Arc::as_ptr(templates).addr(), identity.user().id, session);
+        let data = session.and_then(|_| caller.visitor.data());
+        let key = (Arc::as_ptr(templates).addr(), user.map(|user| user.id), session);
         if let Some(kept) = self.kept.get(&key)
-            && Arc::ptr_eq(&kept.user, identity.user())
+            && kept.user.as_ref().map(Arc::as_ptr) == user.map(Arc::as_ptr)
+            && kept.data.as_ref().map(Weak::as_ptr) == data.map(Arc::as_ptr)
         {
             return Ok(Rc::clone(&kept.rendered));
         }
         let rendered = templates
-            .render(&caller.visitor)
+            .render(&caller.visitor, session)
             .map(Rc::new)
             .map_err(|error| Refusal::Broken(error.to_string()))?;
         if self.kept.len() >= CAPACITY {
             self.kept.clear();
         }
         let kept = Kept {
-            user: Arc::clone(identity.user()),
+            user: user.cloned(),
+            data: data.map(Arc::downgrade),
             _templates: Arc::clone(templates),
             rendered: Rc::clone(&rendered),
         };

@@ -5,7 +5,7 @@ use http::{HeaderValue, Request};
 use super::head::Origin;
 use super::{Gateway, Policy};
 use crate::accounts::Known;
-use crate::domain::{Identity, SessionId, SessionKey, Timestamp, UserId, Visitor};
+use crate::domain::{Guest, Identity, SessionId, SessionKey, Timestamp, UserId, Visitor};
 use crate::web::cookie;
 use crate::web::refusal::Refusal;
 
@@ -36,9 +36,14 @@ pub(super) fn identify<B>(
     now: Timestamp,
 ) -> Result<Caller, Stranger> {
     let settings = &policy.sessions;
+    let mut guest = None;
     for id in cookie::session_ids(request.headers(), &settings.cookie.name) {
-        let loaded = gateway.sessions.load(&id, now, &settings.lifetime);
-        let Some(session) = loaded.and_then(|record| record.login) else { continue };
+        let Some(record) = gateway.sessions.load(&id, now, &settings.lifetime) else { continue };
+        let Some(session) = record.login else {
+            // A login counts for more, in whatever order the cookies come.
+            guest.get_or_insert((id, Guest { span: record.span, data: record.data }));
+            continue;
+        };
         let confirmed = match gateway.directory.cached(session.user(), now) {
             Some(Known::User(user)) => {
                 Identity::confirm(session, user, now, &settings.lifetime).ok()
@@ -50,15 +55,30 @@ pub(super) fn identify<B>(
             gateway.sessions.discard(SessionKey::of(&id));
             continue;
         };
-        let renewed_cookie = settings.save_every_request.then(|| {
-            gateway.sessions.renew(&id, now, &settings.lifetime);
-            let age = (!settings.expire_at_browser_close).then_some(settings.lifetime.age);
-            cookie::session_cookie(&settings.cookie, &id, age, origin.is_secure)
-        });
-        let visitor = Visitor::SignedIn(identity);
-        return Ok(Caller { visitor, session_id: Some(id), renewed_cookie, now });
+        let visitor = Visitor::SignedIn(identity.with_data(record.data));
+        return Ok(arrive(gateway, policy, visitor, id, origin, now));
     }
-    Ok(Caller { visitor: Visitor::Anonymous, session_id: None, renewed_cookie: None, now })
+    Ok(match guest {
+        Some((id, guest)) => arrive(gateway, policy, Visitor::Guest(guest), id, origin, now),
+        None => Caller { visitor: Visitor::Anonymous, session_id: None, renewed_cookie: None, now },
+    })
+}
+
+/// The visitor with a session, which is renewed if every request does that.
+fn arrive(
+    gateway: &Gateway,
+    policy: &Policy,
+    visitor: Visitor,
+    id: SessionId,
+    origin: &Origin,
+    now: Timestamp,
+) -> Caller {
+    let settings = &policy.sessions;
+    let renewed_cookie = settings.save_every_request.then(|| {
+        gateway.sessions.renew(&id, now, &settings.lifetime);
+        cookie::session_cookie(&settings.cookie, &id, settings.max_age(), origin.is_secure)
+    });
+    Caller { visitor, session_id: Some(id), renewed_cookie, now }
 }
 
 impl Stranger {

@@ -154,8 +154,8 @@ impl Pages {
             tracing::warn!(%error, user = user.username, "the login could not be recorded");
         }
         tracing::info!(user = user.username, address = %request.address, "logged in");
-        let max_age = (!settings.expire_at_browser_close).then_some(settings.lifetime.age);
-        let session = cookie::session_cookie(&settings.cookie, &id, max_age, request.is_secure);
+        let (age, is_secure) = (settings.max_age(), request.is_secure);
+        let session = cookie::session_cookie(&settings.cookie, &id, age, is_secure);
         let mut response = answer::redirect(&self.after_login(next));
         response.headers_mut().append(header::SET_COOKIE, session);
         response.headers_mut().append(header::SET_COOKIE, self.csrf_cookie(&secret, request));

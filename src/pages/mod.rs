@@ -245,7 +245,7 @@ impl PageRequest {
     fn identity(&self) -> Option<&Identity> {
         match &self.visitor {
             Visitor::SignedIn(identity) => Some(identity),
-            Visitor::Anonymous => None,
+            Visitor::Anonymous | Visitor::Guest(_) => None,
         }
     }
 

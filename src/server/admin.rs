@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::reload::Reloader;
 use super::session_commands::{self, Desk, Moment};
-use super::{ServeError, wall_clock};
+use super::{ServeError, session_data, wall_clock};
 use crate::accounts;
 use crate::gateway::Gateway;
 use crate::sessions::Sessions;
@@ -137,8 +137,13 @@ async fn obey(
     let Ok(body) = Limited::new(body, MAX_COMMAND).collect().await else {
         return Ok(too_large());
     };
+    let (body, now) = (body.to_bytes(), wall_clock());
+    let about = session_data::answer(gateway, &head.method, head.uri.path(), &body, now).await;
+    if let Some((status, json)) = about {
+        return Ok(answer(status, JSON, json));
+    }
     Ok(match (&head.method, head.uri.path()) {
-        (&Method::POST, "/v1/accounts") => about_accounts(gateway, body.to_bytes(), by).await,
+        (&Method::POST, "/v1/accounts") => about_accounts(gateway, body, by).await,
         (&Method::POST, "/v1/reload") => match reloader.reload().await {
             Ok(()) => answer(StatusCode::OK, JSON, r#"{"reloaded":true}"#),
             Err(problems) => {

@@ -9,6 +9,7 @@ mod connection;
 mod listener;
 mod reload;
 pub mod session_commands;
+mod session_data;
 pub mod settings;
 mod signals;
 mod state;

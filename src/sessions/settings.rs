@@ -17,6 +17,13 @@ pub struct Settings {
     pub save_every_request: bool,
 }
 
+impl Settings {
+    /// How long a browser keeps the cookie; until it is closed when unset.
+    pub fn max_age(&self) -> Option<Duration> {
+        (!self.expire_at_browser_close).then_some(self.lifetime.age)
+    }
+}
+
 /// The attributes of the session cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieSettings {

@@ -56,6 +56,32 @@ impl Outcome {
     }
 }
 
+/// What became of the changes that an answer of an application makes to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionChange {
+    /// They were made.
+    Kept,
+    /// They cannot be, and the application has to be mended.
+    Ignored,
+    /// The session had ended meanwhile.
+    TooLate,
+    /// The store could not keep them.
+    Failed,
+}
+
+impl SessionChange {
+    const ALL: [Self; 4] = [Self::Kept, Self::Ignored, Self::TooLate, Self::Failed];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Ignored => "ignored",
+            Self::TooLate => "too_late",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The upper bounds of the buckets for durations, in microseconds.
 const BOUNDS: [u64; 11] =
     [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000, 10_000_000];
@@ -68,6 +94,7 @@ pub struct Counters {
     statuses: [AtomicU64; 5],
     durations: [AtomicU64; BOUNDS.len() + 1],
     duration_sum: AtomicU64,
+    session_changes: [AtomicU64; SessionChange::ALL.len()],
     connections: AtomicU64,
     open_connections: AtomicU64,
 }
@@ -87,6 +114,11 @@ impl Counters {
         let bucket = BOUNDS.iter().position(|&bound| micros <= bound).unwrap_or(BOUNDS.len());
         add(&self.durations[bucket], 1);
         add(&self.duration_sum, micros);
+    }
+
+    /// Counts an answer that changes a session, or would.
+    pub fn count_session_change(&self, change: SessionChange) {
+        add(&self.session_changes[change as usize], 1);
     }
 
     /// Counts a connection that was taken.
@@ -171,6 +203,17 @@ impl Collector for Everything {
         for (index, class) in ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().enumerate() {
             let count = self.sum(|worker| &worker.statuses[index]);
             ConstCounter::new(count).encode(answers.encode_family(&[("status", class)])?)?;
+        }
+        let mut changes = encoder.encode_descriptor(
+            "session_changes",
+            "Answers of applications that change a session, by what became of it",
+            None,
+            MetricType::Counter,
+        )?;
+        for change in SessionChange::ALL {
+            let count = self.sum(|worker| &worker.session_changes[change as usize]);
+            let labels = [("outcome", change.name())];
+            ConstCounter::new(count).encode(changes.encode_family(&labels)?)?;
         }
         let mut durations = encoder.encode_descriptor(
             "request_duration_seconds",

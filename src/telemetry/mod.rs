@@ -9,6 +9,6 @@ pub mod settings;
 mod stopwatch;
 
 pub use access_log::{AccessLines, AccessLogWriter, Line};
-pub use metrics::{Counters, Exposition, Gauges, Outcome};
+pub use metrics::{Counters, Exposition, Gauges, Outcome, SessionChange};
 pub use settings::{AccessLog, Settings};
 pub use stopwatch::Stopwatch;

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::scope;
+use super::session_scope::SessionScope;
 use crate::domain::rule::{BrokenTest, Circumstances, Test};
 use crate::domain::{RequestPath, Visitor};
 
@@ -91,7 +92,7 @@ impl Test for Expression {
             user => scope::UserScope::of(visitor),
             groups => scope::groups(visitor),
             profile => scope::ProfileScope::of(visitor),
-            session => scope::SessionScope::of(visitor),
+            session => SessionScope::of(visitor, None),
             request => scope::request(path, circumstances),
         };
         match self.compiled.eval(names) {
@@ -159,8 +160,19 @@ mod tests {
             "request.pth == '/'",
             "user.email.endswth('x')",
             "1 +",
+            "session.pop('a')",
         ] {
             assert!(Expression::compile(source).is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn nobody_has_anything_in_a_profile_or_a_session() {
+        for source in ["'a' in profile", "'a' in session", "'started' in session", "profile.a"] {
+            let expression = Expression::compile(source).unwrap();
+            let (path, address) = (RequestPath::parse("/").unwrap(), Ipv4Addr::LOCALHOST.into());
+            let request = Circumstances { method: "GET", host: "", is_secure: false, address };
+            assert_eq!(expression.holds(&Visitor::Anonymous, &path, &request), Ok(false));
         }
     }
 
@@ -171,6 +183,9 @@ mod tests {
             "user.email.endswith('@example.org') or 'staff' in groups",
             "user.has_perm('polls.can_vote') and request.method == 'GET'",
             "profile.age == 'x' and session.fav_color == 'red'",
+            "session['fav-color'] == 'red' or session.get('fav-color') == 'blue'",
+            "session.visits and session.visits > 3 and 'cart' in session",
+            "'a' in session.keys() or session.has_key('b') or session.items()",
             "not user.is_anonymous",
         ] {
             assert!(

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::cookie;
 use super::glance::{Glance, Seen};
 use super::identity_headers::Rendered;
+use super::instructions::{self, Instructions};
 
 /// Names, under every spelling of which a client's header is removed.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +91,7 @@ impl StrippedNames {
     fn contains_folded(&self, name: &str) -> bool {
         // What else calls itself so is written by proxies, and this one writes its own.
         name.starts_with("x-forwarded-")
+            || instructions::is_for_us(name)
             || self.lengths & length_bit(name) != 0 && self.folded.contains(name)
     }
 
@@ -204,6 +206,7 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
         .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
         .filter(|name| {
             ![HOST, COOKIE, SET_COOKIE, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
+                && !instructions::is_for_us(name.as_str())
         })
         .collect();
     for name in named {
@@ -361,18 +364,23 @@ impl CookieNames {
     }
 }
 
-/// Removes from an answer's head what belonged to the connection to the application, and the
-/// `Vestibule-…` headers, which are for the gateway.
-pub fn clean_answer(headers: &mut HeaderMap) {
+/// Removes from an answer's head, or from its trailers, what belonged to the connection to the
+/// application, and the `Vestibule-…` headers; gives what those say if it is trusted.
+pub fn clean_answer(headers: &mut HeaderMap, is_trusted: bool) -> Option<Box<Instructions>> {
     remove_named_by_connection(headers);
     let is_removed = |name: &str| match name {
         "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding"
         | "upgrade" => true,
-        _ => name.starts_with("vestibule-"),
+        _ => instructions::is_for_us(name),
     };
+    let mut said = None::<Box<Instructions>>;
     while let Some(name) = headers.keys().find(|name| is_removed(name.as_str())).cloned() {
+        if is_trusted && instructions::is_for_us(name.as_str()) {
+            said.get_or_insert_default().note(&name, headers.get_all(&name));
+        }
         headers.remove(name);
     }
+    said
 }
 
 #[cfg(test)]
@@ -406,6 +414,8 @@ mod tests {
             "remote~user",
             "X-Forwarded-User",
             "x_real_ip",
+            "Vestibule-Logout",
+            "vestibule_session_set",
         ] {
             assert!(cleaned(&[(name, "root")]).is_empty(), "{name}");
         }
@@ -467,6 +477,27 @@ mod tests {
         let lines: Vec<_> =
             headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap()).collect();
         assert_eq!(lines, ["app_sessionid=evil; Path=/", "a=sessionid"]);
+    }
+
+    #[test]
+    fn what_is_for_the_gateway_is_removed_from_answers_and_read_if_it_is_trusted() {
+        let lines = [
+            ("vestibule-logout", "1"),
+            ("vestibule_logout", "1"),
+            ("vestibule-message", "hello"),
+            ("connection", "vestibule-logout, x-b"),
+            ("x-a", "b"),
+            ("x-b", "c"),
+        ];
+        for is_trusted in [false, true] {
+            let mut headers = headers(&lines);
+            let said = clean_answer(&mut headers, is_trusted);
+            assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-a"]);
+            assert_eq!(said.is_some_and(|said| said.is_logout()), is_trusted);
+        }
+        assert_eq!(clean_answer(&mut headers(&[("x-a", "b")]), true), None);
+        let misspelt = clean_answer(&mut headers(&[("vestibule_logout", "1")]), true);
+        assert!(misspelt.is_some_and(|said| !said.is_logout()));
     }
 
     #[test]

@@ -10,16 +10,24 @@ use http::{HeaderName, HeaderValue};
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::scope;
-use crate::domain::Visitor;
+use super::session_scope::SessionScope;
+use crate::domain::{SessionKey, Visitor};
 
 /// The identity headers of a rule: names and compiled templates.
 #[derive(Clone)]
 pub struct IdentityHeaders {
-    headers: Vec<HeaderName>,
+    headers: Vec<Header>,
     environment: std::sync::Arc<Environment<'static>>,
     separator: String,
     encoding: Encoding,
     uses_session: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Header {
+    name: HeaderName,
+    /// Whether it tells of the session alone, and so may be told of a visitor who is not signed in.
+    is_of_session: bool,
 }
 
 /// Ready values for one visitor, to be set as they are.
@@ -56,6 +64,10 @@ const USERNAME: &str = "{{ user.username }}";
 const NAME: &str = "{{ user.get_full_name }}";
 const EMAIL: &str = "{{ user.email }}";
 const GROUPS: &str = "{{ groups | join(separator) }}";
+
+/// The header by which an application may learn the key of the session, to speak about it over the
+/// admin socket, with its template. Nobody can come in by a key: it is a digest.
+pub const SESSION_KEY: (&str, &str) = ("Session-Key", "{{ session.session_key }}");
 
 impl Preset {
     /// Every preset.
@@ -179,7 +191,12 @@ impl IdentityHeaders {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_fuel(Some(20_000));
-        let mut names = Vec::new();
+        // What is not set sends no header: the word `none` would be a value like any other.
+        environment.set_formatter(|out, state, value| match value.is_none() {
+            true => Ok(()),
+            false => minijinja::escape_formatter(out, state, value),
+        });
+        let mut compiled = Vec::new();
         let mut uses_session = false;
         for (name, template) in headers {
             let header =
@@ -194,24 +211,28 @@ impl IdentityHeaders {
             environment
                 .add_template_owned(header.as_str().to_owned(), template.to_owned())
                 .map_err(malformed)?;
-            let compiled = environment.get_template(header.as_str()).map_err(malformed)?;
-            uses_session |= compiled.undeclared_variables(false).contains("session");
-            names.push(header);
+            let template = environment.get_template(header.as_str()).map_err(malformed)?;
+            let mut names = template.undeclared_variables(false);
+            let names_session = names.remove("session");
+            names.remove("separator");
+            let is_of_session = names_session && names.is_empty();
+            uses_session |= names_session;
+            compiled.push(Header { name: header, is_of_session });
         }
         let compiled = Self {
-            headers: names,
+            headers: compiled,
             environment: std::sync::Arc::new(environment),
             separator: separator.to_owned(),
             encoding,
             uses_session,
         };
-        compiled.try_render(&Visitor::Anonymous)?;
+        compiled.try_render(&Visitor::Anonymous, None)?;
         Ok(compiled)
     }
 
     /// The names, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
-        self.headers.iter()
+        self.headers.iter().map(|header| &header.name)
     }
 
     /// Whether two sessions of one user may differ in what is rendered.
@@ -219,15 +240,24 @@ impl IdentityHeaders {
         self.uses_session
     }
 
-    /// The headers for `visitor`: none for an anonymous one, and none with an empty value.
-    pub fn render(&self, visitor: &Visitor) -> Result<Rendered, MalformedHeader> {
+    /// The headers for `visitor`, whose session has this key: none for an anonymous one, for a guest
+    /// those alone whose templates name `session` and nothing else, and none with an empty value.
+    pub fn render(
+        &self,
+        visitor: &Visitor,
+        key: Option<SessionKey>,
+    ) -> Result<Rendered, MalformedHeader> {
         match visitor {
             Visitor::Anonymous => Ok(Box::default()),
-            Visitor::SignedIn(_) => self.try_render(visitor),
+            Visitor::Guest(_) | Visitor::SignedIn(_) => self.try_render(visitor, key),
         }
     }
 
-    fn try_render(&self, visitor: &Visitor) -> Result<Rendered, MalformedHeader> {
+    fn try_render(
+        &self,
+        visitor: &Visitor,
+        key: Option<SessionKey>,
+    ) -> Result<Rendered, MalformedHeader> {
         // A group whose name holds the separator would arrive as two groups.
         let groups: Vec<String> = visitor
             .user()
@@ -240,11 +270,15 @@ impl IdentityHeaders {
             user => scope::UserScope::of(visitor),
             groups => groups,
             profile => scope::ProfileScope::of(visitor),
-            session => scope::SessionScope::of(visitor),
+            session => SessionScope::of(visitor, key),
             separator => self.separator.as_str(),
         };
         let mut rendered = Vec::with_capacity(self.headers.len());
-        for header in &self.headers {
+        let is_guest = matches!(visitor, Visitor::Guest(_));
+        for Header { name: header, is_of_session } in &self.headers {
+            if is_guest && !is_of_session {
+                continue;
+            }
             let text = self
                 .environment
                 .get_template(header.as_str())
@@ -286,6 +320,7 @@ impl fmt::Debug for IdentityHeaders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Timestamp;
 
     #[test]
     fn every_preset_compiles() {
@@ -310,6 +345,46 @@ mod tests {
                 "{name}: {template}"
             );
         }
+    }
+
+    fn guest(pairs: &[(&str, &str)]) -> Visitor {
+        let pairs = pairs.iter().map(|&(key, json)| (key.into(), json.into()));
+        let data = std::sync::Arc::new(pairs.collect());
+        Visitor::Guest(crate::domain::Guest::assumed(data, Timestamp::from_seconds(7)))
+    }
+
+    fn told(template: &str, visitor: &Visitor) -> Option<String> {
+        let one = [("X-A", template)];
+        let headers = IdentityHeaders::compile(one, ",", Encoding::Utf8).unwrap();
+        let rendered = headers.render(visitor, None).unwrap();
+        rendered.first().map(|(_, value)| String::from_utf8(value.as_bytes().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_guest_is_told_of_by_templates_of_the_session_alone() {
+        let guest = guest(&[("color", r#""blå""#), ("n", "3"), ("l", "[1,2]")]);
+        for (template, expected) in [
+            ("{{ session.n + 1 if session.n }}", Some("4")),
+            ("{{ session.l | join(separator) }}", Some("1,2")),
+            ("{{ session['n'] }}{{ session.get('m', 'x') }}", Some("3x")),
+            ("{{ 'a' if 'n' in session }}{{ 'b' if 'm' in session }}", Some("a")),
+            ("{% for key in session %}{{ key }} {% endfor %}", Some("color l n")),
+            ("{{ session.started }}", Some("7")),
+            ("{{ session.other }}", None),
+            ("{{ session.session_key }}", None),
+            ("{{ session.n }}{{ user.username }}", None),
+            ("constant", None),
+        ] {
+            assert_eq!(told(template, &guest).as_deref(), expected, "{template}");
+            assert_eq!(told(template, &Visitor::Anonymous), None, "{template}");
+        }
+    }
+
+    #[test]
+    fn what_an_application_keeps_can_end_no_header_and_stand_for_nothing_of_the_session() {
+        let guest = guest(&[("a", r#""blue\r\nX-Admin: 1\u0007""#), ("expires", "99")]);
+        assert_eq!(told("{{ session.a }}", &guest).as_deref(), Some("blueX-Admin: 1"));
+        assert_eq!(told("{{ session.expires }}", &guest).as_deref(), Some("7"));
     }
 
     #[test]

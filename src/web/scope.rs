@@ -1,13 +1,14 @@
-//! The names that expressions and templates may use: `user`, `groups`, `profile`, `session`,
-//! `request`, with the methods of the Django Book's Table 12-4 under their own names.
+//! The names that expressions and templates may use: `user`, `groups`, `profile`, `request`, with
+//! the methods of the Django Book's Table 12-4 under their own names; `session` has a file of its
+//! own.
 
 use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Object, Value};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use minijinja::{Error, ErrorKind, State};
 
 use crate::domain::rule::Circumstances;
-use crate::domain::{RequestPath, Session, User, Visitor};
+use crate::domain::{RequestPath, User, Visitor};
 
 /// `user`: the visitor's account, or Django's `AnonymousUser`.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl UserScope {
     /// The `user` of this visitor.
     pub fn of(visitor: &Visitor) -> Value {
         match visitor {
-            Visitor::Anonymous => Value::from_object(Self(None)),
+            Visitor::Anonymous | Visitor::Guest(_) => Value::from_object(Self(None)),
             Visitor::SignedIn(identity) => Self::known(identity.user()),
         }
     }
@@ -121,7 +122,7 @@ impl PermsScope {
     /// The `perms` of this visitor.
     pub fn of(visitor: &Visitor) -> Value {
         Value::from_object(match visitor {
-            Visitor::Anonymous => Self(None),
+            Visitor::Anonymous | Visitor::Guest(_) => Self(None),
             Visitor::SignedIn(identity) => Self(Some(Arc::clone(identity.user()))),
         })
     }
@@ -159,13 +160,19 @@ impl ProfileScope {
     /// The `profile` of this visitor.
     pub fn of(visitor: &Visitor) -> Value {
         Value::from_object(match visitor {
-            Visitor::Anonymous => Self(None),
+            Visitor::Anonymous | Visitor::Guest(_) => Self(None),
             Visitor::SignedIn(identity) => Self(Some(Arc::clone(identity.user()))),
         })
     }
 }
 
 impl Object for ProfileScope {
+    /// `in` asks a map whether there is a value, and here there is one for every name; of what can
+    /// be iterated over it asks what is there.
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Iterable
+    }
+
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let field = self.0.as_ref().and_then(|user| user.profile.get(key.as_str()?));
         Some(field.map_or(Value::from(()), |value| Value::from(&**value)))
@@ -177,33 +184,6 @@ impl Object for ProfileScope {
             .as_ref()
             .map(|user| user.profile.keys().map(|key| Value::from(&**key)).collect());
         Enumerator::Values(fields.unwrap_or_default())
-    }
-}
-
-/// `session`: `started`, `last_seen` and `expires` in seconds since 1970; what is not set is `none`.
-#[derive(Debug)]
-pub struct SessionScope(Option<Session>);
-
-impl SessionScope {
-    /// The `session` of this visitor.
-    pub fn of(visitor: &Visitor) -> Value {
-        Value::from_object(match visitor {
-            Visitor::Anonymous => Self(None),
-            Visitor::SignedIn(identity) => Self(Some(*identity.session())),
-        })
-    }
-}
-
-impl Object for SessionScope {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let span = self.0.as_ref().map(Session::span);
-        let moment = match key.as_str()? {
-            "started" => span.map(|span| span.started),
-            "last_seen" => span.map(|span| span.last_seen),
-            "expires" => span.map(|span| span.expires),
-            _ => None,
-        };
-        Some(moment.map_or(Value::from(()), |moment| Value::from(moment.seconds())))
     }
 }
 

@@ -163,6 +163,40 @@ test("nobody becomes somebody by sending headers", () => withVisitor(async (page
   assert.doesNotMatch(received, /<code>remote/i);
 }));
 
+test("a stranger's favourite colour is remembered, comes along at login and is gone after logout", () => withVisitor(async (page, context) => {
+  await page.goto("/color/");
+  assert.equal(await heading(page), "What is your favourite colour?");
+  assert.deepEqual(await context.cookies(), []);
+  await page.getByLabel("green").check();
+  await page.getByRole("button", { name: "Remember it" }).click();
+  assert.equal(await heading(page), "Your favourite colour is green");
+  await page.goto("/color/");
+  assert.equal(await heading(page), "Your favourite colour is green");
+  assert.ok(await page.getByLabel("green").isChecked());
+  await withVisitor(async (other) => {
+    await other.goto("/color/");
+    assert.equal(await heading(other), "What is your favourite colour?");
+  });
+
+  await openAs(page, "dave", "/private/");
+  await page.goto("/color/");
+  assert.equal(await heading(page), "Your favourite colour is green");
+  await page.goto("/headers/");
+  assert.match(await page.locator(".gateway", { hasText: "x-fav-color" }).textContent(), /green/);
+  await page.goto("/accounts/logout/");
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.goto("/color/");
+  assert.equal(await heading(page), "What is your favourite colour?");
+}));
+
+test("a colour can be forgotten again", () => withVisitor(async (page) => {
+  await page.goto("/color/");
+  await page.getByLabel("purple").check();
+  await page.getByRole("button", { name: "Remember it" }).click();
+  await page.getByRole("button", { name: "Forget it" }).click();
+  assert.equal(await heading(page), "What is your favourite colour?");
+}));
+
 test("a script gets 401 and the login page's address instead of the page", () => withVisitor(async (page) => {
   await page.goto("/");
   const answer = await page.evaluate(async () => {

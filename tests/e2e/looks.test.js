@@ -36,6 +36,12 @@ const PAGES = [
   ["not-logged-in", (page) => page.goto("/accounts/logout/")],
   ["not-found", (page) => page.goto("/nowhere/")],
   ["configuration", (page) => page.goto("/configuration/")],
+  ["color", async (page) => {
+    await page.goto("/color/");
+    await page.getByLabel("blue").check();
+    await page.getByRole("button", { name: "Remember it" }).click();
+    await page.getByRole("heading", { name: "Your favourite colour is blue" }).waitFor();
+  }],
   ["private", (page) => openAs(page, "ada", "/private/")],
   ["home-greeting", (page) => page.goto("/")],
   ["vote", (page) => page.goto("/polls/vote/")],

@@ -1,6 +1,7 @@
 //! The application behind the gateway.
 //!
-//! It has no login, no users and no sessions: it serves pages and believes `Remote-User`.
+//! It has no login, no users and no sessions: it serves pages, believes `Remote-User`, and has the
+//! gateway remember what it wants to know again.
 
 use std::convert::Infallible;
 use std::io;
@@ -21,7 +22,7 @@ use serde_json::json;
 use super::pages::{PROBLEM, Pages, file_at, page_at};
 use super::polls::Poll;
 use super::visitor::Visitor;
-use super::{CONFIGURATION, USERS, events, websocket};
+use super::{CONFIGURATION, USERS, color, events, websocket};
 
 /// What the application answers with, or why an answer cannot be written down.
 pub(super) type Answer = Result<Response<Body>, http::Error>;
@@ -82,6 +83,7 @@ impl Application {
             ("/polls/vote/", Some(visitor)) if *request.method() == Method::POST => {
                 self.vote(request, &visitor).await
             }
+            ("/color/", _) if *request.method() == Method::POST => self.choose_color(request).await,
             _ if !is_read => self.problem(&request, StatusCode::METHOD_NOT_ALLOWED),
             ("/socket/ws", Some(visitor)) => websocket::open(request, visitor.username),
             ("/events/stream", _) => events::stream(),
@@ -114,6 +116,23 @@ impl Application {
         }
     }
 
+    async fn choose_color(&self, request: Request<Incoming>) -> Answer {
+        if !is_same_origin(request.headers()) {
+            return self.problem(&request, StatusCode::FORBIDDEN);
+        }
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, ());
+        let form = Limited::new(body, MAX_FORM).collect().await.ok();
+        match form.and_then(|form| color::instruction(&form.to_bytes())) {
+            Some((name, value)) => {
+                let mut answer = see(StatusCode::SEE_OTHER, "/color/")?;
+                answer.headers_mut().insert(name, value);
+                Ok(answer)
+            }
+            None => self.problem(&request, StatusCode::BAD_REQUEST),
+        }
+    }
+
     fn problem<B>(&self, request: &Request<B>, status: StatusCode) -> Answer {
         let reason = status.canonical_reason();
         self.page(request, status, PROBLEM, context! { status => status.as_u16(), reason })
@@ -130,6 +149,8 @@ impl Application {
             path => request.uri().path(),
             visitor => Serde(Visitor::of(request.headers())),
             headers => received(request.headers()),
+            color => color::of(request.headers()),
+            colors => color::COLORS,
             tallies => Serde(self.poll.tallies()),
             users => Serde(USERS),
             configuration => CONFIGURATION,
@@ -188,7 +209,9 @@ fn me(visitor: Option<&Visitor>) -> Answer {
 /// The headers for the page that shows them, with who wrote each.
 fn received(headers: &HeaderMap) -> Vec<Value> {
     let readable = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let from_gateway = |name: &str| name.starts_with("remote-") || name.starts_with("x-forwarded-");
+    let from_gateway = |name: &str| {
+        name.starts_with("remote-") || name.starts_with("x-forwarded-") || name == "x-fav-color"
+    };
     let row = |(name, value): (&http::HeaderName, &HeaderValue)| {
         let (name, from_gateway) = (name.as_str(), from_gateway(name.as_str()));
         context! { name, value => readable(value), from_gateway }

@@ -3,7 +3,7 @@
 use minijinja::{Environment, Error, Value};
 
 /// The pages by path; below any other there is nothing.
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("/", "home.html"),
     ("/private/", "private.html"),
     ("/polls/", "polls.html"),
@@ -11,12 +11,13 @@ const PAGES: [(&str, &str); 10] = [
     ("/reports/", "reports.html"),
     ("/staff/", "staff.html"),
     ("/headers/", "headers.html"),
+    ("/color/", "color.html"),
     ("/socket/", "socket.html"),
     ("/events/", "events.html"),
     ("/configuration/", "configuration.html"),
 ];
 
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
     ("base.html", include_str!("pages/base.html")),
     ("home.html", include_str!("pages/home.html")),
     ("private.html", include_str!("pages/private.html")),
@@ -25,6 +26,7 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("reports.html", include_str!("pages/reports.html")),
     ("staff.html", include_str!("pages/staff.html")),
     ("headers.html", include_str!("pages/headers.html")),
+    ("color.html", include_str!("pages/color.html")),
     ("socket.html", include_str!("pages/socket.html")),
     ("events.html", include_str!("pages/events.html")),
     ("configuration.html", include_str!("pages/configuration.html")),

@@ -34,6 +34,7 @@ fn every_page_is_there_for_everybody_who_gets_this_far() {
         "/reports/",
         "/staff/",
         "/headers/",
+        "/color/",
         "/socket/",
         "/events/",
         "/configuration/",
@@ -79,6 +80,22 @@ fn a_vote_counts_once_and_not_from_another_site() {
     assert!(taken.starts_with("HTTP/1.1 303") && taken.contains("location: /polls/"), "{taken}");
     assert!(ask(application, "GET /polls/", "", "").contains("1 vote · bob"));
     assert!(ask(application, "GET /polls/vote/", BOB, "").contains("checked"));
+}
+
+#[test]
+fn a_colour_is_remembered_by_whoever_is_in_front() {
+    let application = start().unwrap();
+    let choose = |headers: &str, body| ask(application, "POST /color/", headers, body);
+    let chosen = choose("Origin: http://demo\r\n", "color=blue");
+    assert!(chosen.starts_with("HTTP/1.1 303") && chosen.contains("location: /color/"), "{chosen}");
+    assert!(chosen.contains("vestibule-session-set: fav_color=blue\r\n"), "{chosen}");
+    assert!(choose("", "color=").contains("vestibule-session-delete: fav_color\r\n"));
+    assert!(choose("", "color=beige").starts_with("HTTP/1.1 400"));
+    let foreign = choose("Origin: http://evil.example\r\n", "color=blue");
+    assert!(foreign.starts_with("HTTP/1.1 403") && !foreign.contains("vestibule"), "{foreign}");
+    assert!(ask(application, "GET /color/", "", "").contains("What is your favourite colour?"));
+    let told = ask(application, "GET /color/", "X-Fav-Color: blue\r\n", "");
+    assert!(told.contains("Your favourite colour is blue") && told.contains("Forget it"), "{told}");
 }
 
 #[test]

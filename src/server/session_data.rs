@@ -1,0 +1,177 @@
+//! What applications on this machine may ask of a session and change in it, as JSON over the admin
+//! socket: Django's session dictionary for programs that hold a `Session-Key`.
+//!
+//! | request below `/v1/sessions/KEY` | does |
+//! |---|---|
+//! | `GET /data` | items: an object of all keys and values |
+//! | `GET /keys` | keys: a sorted list |
+//! | `GET /data/NAME` | get: the value |
+//! | `HEAD /data/NAME` | has: 200 or 404 |
+//! | `PUT /data/NAME` | set: to the JSON value in the body |
+//! | `DELETE /data/NAME` | delete, whether it is there or not |
+//! | `DELETE /data` | clear: deletes all of them, and the session goes on |
+//! | `POST /flush` | flush: ends the session |
+
+use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use crate::domain::session_data::{DataChange, DataError};
+use crate::domain::{SessionKey, Timestamp};
+use crate::gateway::Gateway;
+use crate::sessions::{Record, Unavailable};
+
+/// Why a request is not answered with what it asks for.
+#[derive(Debug, thiserror::Error)]
+enum Complaint {
+    #[error("there is no such session")]
+    NoSession,
+    #[error("there is no `{0}` in this session")]
+    NoValue(String),
+    #[error("there is no such command")]
+    NoCommand,
+    #[error("use {0}")]
+    Method(&'static str),
+    #[error("the name is not UTF-8")]
+    Name,
+    #[error("the body is not a JSON value: {0}")]
+    Body(#[from] serde_json::Error),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("the session cannot be changed just now: {0}")]
+    Unavailable(#[from] Unavailable),
+}
+
+impl Complaint {
+    /// The status, and a word for programs.
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoSession => (StatusCode::NOT_FOUND, "no_such_session"),
+            Self::NoValue(_) => (StatusCode::NOT_FOUND, "no_such_value"),
+            Self::NoCommand => (StatusCode::NOT_FOUND, "no_such_command"),
+            Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Name | Self::Body(_) => (StatusCode::BAD_REQUEST, "malformed"),
+            Self::Data(DataError::Key) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_key"),
+            Self::Data(DataError::Reserved) => (StatusCode::UNPROCESSABLE_ENTITY, "reserved_key"),
+            Self::Data(DataError::TooLarge) => (StatusCode::UNPROCESSABLE_ENTITY, "too_large"),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        }
+    }
+}
+
+/// Answers a request for `path` with a status and JSON; `None` when the path is about no session's
+/// data.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+    now: Timestamp,
+) -> Option<(StatusCode, String)> {
+    let (key, rest) = path.strip_prefix("/v1/sessions/")?.split_once('/')?;
+    let Some(key) = SessionKey::parse(key) else { return Some(complain(&Complaint::NoSession)) };
+    let open = Open { gateway, key, now };
+    let answered = match rest.split_once('/') {
+        None if rest == "data" => open.all(method).await,
+        None if rest == "keys" => open.keys(method),
+        None if rest == "flush" => open.flush(method).await,
+        Some(("data", name)) if !name.contains('/') => {
+            match percent_decode_str(name).decode_utf8() {
+                Ok(name) => open.one(method, &name, body).await,
+                Err(_) => Err(Complaint::Name),
+            }
+        }
+        None | Some(_) => Err(Complaint::NoCommand),
+    };
+    Some(match answered {
+        Ok(Some(json)) => (StatusCode::OK, json),
+        Ok(None) => (StatusCode::NO_CONTENT, String::new()),
+        Err(complaint) => complain(&complaint),
+    })
+}
+
+/// What a request is answered with: JSON, or nothing to say.
+type Answered = Result<Option<String>, Complaint>;
+
+/// The session that a request is about.
+struct Open<'g> {
+    gateway: &'g Gateway,
+    key: SessionKey,
+    now: Timestamp,
+}
+
+impl Open<'_> {
+    async fn all(&self, method: &Method) -> Answered {
+        match *method {
+            Method::GET | Method::HEAD => {
+                let record = self.record()?;
+                let member = |(name, json): (&str, &str)| format!("{}:{json}", Value::from(name));
+                let members: Vec<String> =
+                    record.data.iter().flat_map(|data| data.iter()).map(member).collect();
+                Ok(Some(format!("{{{}}}", members.join(","))))
+            }
+            Method::DELETE => self.change(DataChange::Clear).await,
+            _ => Err(Complaint::Method("GET or DELETE")),
+        }
+    }
+
+    fn keys(&self, method: &Method) -> Answered {
+        match *method {
+            Method::GET | Method::HEAD => {
+                let record = self.record()?;
+                let data = record.data.iter().flat_map(|data| data.iter());
+                let names: Vec<&str> = data.map(|(name, _)| name).collect();
+                Ok(Some(json!(names).to_string()))
+            }
+            _ => Err(Complaint::Method("GET")),
+        }
+    }
+
+    async fn one(&self, method: &Method, name: &str, body: &[u8]) -> Answered {
+        match *method {
+            Method::GET | Method::HEAD => {
+                let record = self.record()?;
+                let value = record.data.as_deref().and_then(|data| data.get(name));
+                let value = value.ok_or_else(|| Complaint::NoValue(name.to_owned()))?;
+                Ok(Some(value.to_owned()))
+            }
+            Method::PUT => {
+                let json = serde_json::from_slice::<Value>(body)?.to_string();
+                self.change(DataChange::Set(name.into(), json.into())).await
+            }
+            Method::DELETE => self.change(DataChange::Delete(name.into())).await,
+            _ => Err(Complaint::Method("GET, HEAD, PUT or DELETE")),
+        }
+    }
+
+    async fn flush(&self, method: &Method) -> Answered {
+        if *method != Method::POST {
+            return Err(Complaint::Method("POST"));
+        }
+        self.record()?;
+        self.gateway.sessions.end(self.key).await?;
+        Ok(None)
+    }
+
+    /// The session as it is now; looking at it does not renew it.
+    fn record(&self) -> Result<Record, Complaint> {
+        let lifetime = self.gateway.policy.load().sessions.lifetime;
+        let found = self.gateway.sessions.find(&self.key, self.now, &lifetime);
+        found.ok_or(Complaint::NoSession)
+    }
+
+    async fn change(&self, change: DataChange) -> Answered {
+        // One that is over and not swept yet is not brought back.
+        self.record()?;
+        let lifetime = self.gateway.policy.load().sessions.lifetime;
+        let sessions = &self.gateway.sessions;
+        let changed = sessions.change_data(self.key, &[change], self.now, &lifetime).await?;
+        changed.ok_or(Complaint::NoSession)??;
+        Ok(None)
+    }
+}
+
+fn complain(complaint: &Complaint) -> (StatusCode, String) {
+    let (status, kind) = complaint.kind();
+    (status, json!({ "error": complaint.to_string(), "kind": kind }).to_string())
+}
