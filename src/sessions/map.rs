@@ -1,11 +1,11 @@
 //! The sharded map in memory: every session in as few bytes as it takes.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-use dashmap::DashMap;
-use dashmap::Entry as Place;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::record::Record;
 use crate::domain::password::PasswordMark;
@@ -18,11 +18,20 @@ const SHARDS: usize = 256;
 
 /// Sessions by key.
 ///
-/// No guard of the map leaves this type: records go in and come out by value.
+/// No guard of the map leaves this type: records go in and come out by value. The shards are the
+/// map's own, and not those of a concurrent map, because a snapshot has to take one shard at a time
+/// and let go of it before it writes.
 #[derive(Debug)]
 pub(super) struct Map {
-    live: DashMap<SessionKey, Entry, foldhash::fast::RandomState>,
+    shards: Box<[Shard]>,
 }
+
+/// On cache lines of its own, so that two cores that lock neighbours do not wait for each other.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard(RwLock<Sessions>);
+
+type Sessions = HashMap<SessionKey, Entry, foldhash::fast::RandomState>;
 
 /// A [`Record`] packed into 56 bytes.
 #[derive(Debug)]
@@ -43,12 +52,20 @@ struct Entry {
 
 impl Default for Map {
     fn default() -> Self {
-        let hasher = foldhash::fast::RandomState::default();
-        Self { live: DashMap::with_hasher_and_shard_amount(hasher, SHARDS) }
+        Self::with_capacity(0)
     }
 }
 
 impl Map {
+    /// A map with room for so many sessions.
+    pub(super) fn with_capacity(sessions: usize) -> Self {
+        let shard = || {
+            let hasher = foldhash::fast::RandomState::default();
+            Shard(RwLock::new(HashMap::with_capacity_and_hasher(sessions / SHARDS, hasher)))
+        };
+        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect() }
+    }
+
     /// The session with this key, noted as seen at `now` if it passes `is_live`. One that does
     /// not is an error.
     pub(super) fn see(
@@ -57,7 +74,8 @@ impl Map {
         now: Timestamp,
         is_live: impl FnOnce(&Span) -> bool,
     ) -> Option<Result<Record, Over>> {
-        let entry = self.live.get(key)?;
+        let shard = self.shard(key).read();
+        let entry = shard.get(key)?;
         if !is_live(&entry.span()) {
             return Some(Err(Over));
         }
@@ -71,7 +89,7 @@ impl Map {
 
     /// The session with this key, whether it is over or not.
     pub(super) fn find(&self, key: &SessionKey) -> Option<Record> {
-        self.live.get(key).map(|entry| entry.record())
+        self.shard(key).read().get(key).map(Entry::record)
     }
 
     /// Changes, begins or ends the session with this key: `alter` finds `None` where there is
@@ -82,7 +100,8 @@ impl Map {
         key: SessionKey,
         alter: impl FnOnce(&mut Option<Record>) -> T,
     ) -> T {
-        match self.live.entry(key) {
+        let mut shard = self.shard(&key).write();
+        match shard.entry(key) {
             Place::Occupied(mut place) => {
                 let mut record = Some(place.get().record());
                 let outcome = alter(&mut record);
@@ -96,29 +115,72 @@ impl Map {
                 let mut record = None;
                 let outcome = alter(&mut record);
                 if let Some(record) = record {
-                    drop(place.insert(Entry::of(record)));
+                    place.insert(Entry::of(record));
                 }
                 outcome
             }
         }
     }
 
-    /// Shows every session to `look`, a shard at a time; those that come or go meanwhile may be
-    /// shown or not. Logins into the shard that is looked at wait; requests do not.
+    /// Shows every session to `look`, a shard at a time and after its lock was given back; those
+    /// that come or go meanwhile may be shown or not.
     pub(super) fn for_each(&self, mut look: impl FnMut(SessionKey, Record)) {
-        for entry in &self.live {
-            look(*entry.key(), entry.value().record());
+        let mut records = Vec::new();
+        for shard in self.shards() {
+            self.copy(shard, &mut records);
+            records.drain(..).for_each(|(key, record)| look(key, record));
         }
+    }
+
+    /// The shards, for whoever takes one after the other.
+    pub(super) fn shards(&self) -> Range<usize> {
+        0..self.shards.len()
+    }
+
+    /// Appends the sessions of a shard.
+    pub(super) fn copy(&self, shard: usize, records: &mut Vec<(SessionKey, Record)>) {
+        let shard = self.shards[shard].read();
+        records.extend(shard.iter().map(|(key, entry)| (*key, entry.record())));
+    }
+
+    /// Appends those sessions of a shard that were seen at `since` or later.
+    pub(super) fn copy_seen(
+        &self,
+        shard: usize,
+        since: Timestamp,
+        seen: &mut Vec<(SessionKey, Span)>,
+    ) {
+        let shard = self.shards[shard].read();
+        let spans = shard.iter().map(|(key, entry)| (*key, entry.span()));
+        seen.extend(spans.filter(|(_, span)| span.last_seen >= since));
     }
 
     /// Drops every session whose span does not pass.
     pub(super) fn retain(&self, is_live: impl Fn(&Span) -> bool) {
-        self.live.retain(|_, entry| is_live(&entry.span()));
+        for shard in &self.shards {
+            shard.write().retain(|_, entry| is_live(&entry.span()));
+        }
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.live.len()
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Keys are digests, so any of their bytes is as good as a hash.
+    fn shard(&self, key: &SessionKey) -> &Shard {
+        &self.shards[usize::from(key.as_bytes()[0]) % SHARDS]
+    }
+}
+
+impl Shard {
+    fn read(&self) -> RwLockReadGuard<'_, Sessions> {
+        // Whoever panicked while it held the lock has changed a session or has not.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Sessions> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
