@@ -23,7 +23,7 @@ use super::reload::Reloader;
 use super::{ServeError, wall_clock};
 use crate::accounts::{self, Directory};
 use crate::sessions::Sessions;
-use crate::telemetry::{AccessLogWriter, Exposition, Gauges};
+use crate::telemetry::{AccessLogWriter, Exposition, Gauges, OnDisk};
 
 /// The largest command that is read.
 const MAX_COMMAND: usize = 16 * 1024 * 1024;
@@ -50,6 +50,20 @@ impl Gauges for Observed {
 
     fn lost_lines(&self) -> u64 {
         self.access_log.lost()
+    }
+
+    fn sessions_on_disk(&self) -> Option<OnDisk> {
+        let disk = self.sessions.disk()?;
+        Some(OnDisk {
+            is_durable: disk.failure.is_none(),
+            journal_bytes: disk.journal_bytes,
+            journal_syncs: disk.syncs,
+            snapshots: disk.snapshots,
+            snapshot_failures: disk.snapshot_failures,
+            snapshot_duration: disk.snapshot_duration,
+            snapshot_bytes: disk.snapshot_bytes,
+            snapshot_age: disk.snapshot_finished.map(|finished| wall_clock().since(finished)),
+        })
     }
 }
 
@@ -133,6 +147,7 @@ async fn obey(
 pub(super) async fn serve_listener(
     address: SocketAddr,
     exposition: Arc<Exposition>,
+    sessions: Arc<Sessions>,
     stopping: Arc<AtomicBool>,
 ) -> Result<(), ServeError> {
     let failed = |cause| ServeError::Listen {
@@ -149,9 +164,10 @@ pub(super) async fn serve_listener(
                 continue;
             };
             let (exposition, stopping) = (Arc::clone(&exposition), Arc::clone(&stopping));
+            let sessions = Arc::clone(&sessions);
             tokio::spawn(async move {
                 let service = service_fn(|request| {
-                    let answered = observe(&request, &exposition, &stopping);
+                    let answered = observe(&request, &exposition, &sessions, &stopping);
                     async { Ok::<_, Infallible>(answered) }
                 });
                 let served = http1::Builder::new()
@@ -170,6 +186,7 @@ pub(super) async fn serve_listener(
 fn observe(
     request: &Request<Incoming>,
     exposition: &Exposition,
+    sessions: &Sessions,
     stopping: &AtomicBool,
 ) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
@@ -179,7 +196,19 @@ fn observe(
                 answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "metrics cannot be written\n")
             }
         },
-        (&Method::GET | &Method::HEAD, "/healthz") => answer(StatusCode::OK, TEXT, "ok\n"),
+        // The process answers, and those who are logged in stay so: nothing that a restart would
+        // mend, so the status stays 200 for those who restart by it.
+        (&Method::GET | &Method::HEAD, "/healthz") => match sessions.disk().and_then(|d| d.failure)
+        {
+            Some(cause) => answer(
+                StatusCode::OK,
+                TEXT,
+                format!(
+                    "degraded: nobody can log in, sessions cannot be written to disk: {cause}\n"
+                ),
+            ),
+            None => answer(StatusCode::OK, TEXT, "ok\n"),
+        },
         (&Method::GET | &Method::HEAD, "/readyz") if stopping.load(Relaxed) => {
             answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n")
         }
