@@ -59,6 +59,7 @@ fn compare() -> Result<bool> {
         workers,
         rules: RULES,
         passwords: Passwords::Default,
+        sessions: "",
         cores: &None,
     };
     let gateway = Vestibule::start(&workspace, &plan)?;

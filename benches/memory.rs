@@ -117,6 +117,7 @@ fn vestibule(workspace: &Workspace, upstream: SocketAddr, idle: usize) -> Result
         workers,
         rules: 100,
         passwords: Passwords::Default,
+        sessions: "",
         cores: &None,
     };
     let gateway = Vestibule::start(workspace, &plan)?;

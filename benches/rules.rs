@@ -98,8 +98,15 @@ fn start(
 ) -> Result<(Vestibule, Load)> {
     let (own, others) = options.cores();
     let name = format!("rules-{rules}");
-    let plan =
-        Plan { name: &name, upstream, workers: 1, rules, passwords: Passwords::Cheap, cores: &own };
+    let plan = Plan {
+        name: &name,
+        upstream,
+        workers: 1,
+        rules,
+        passwords: Passwords::Cheap,
+        sessions: "",
+        cores: &own,
+    };
     let gateway = Vestibule::start(workspace, &plan)?;
     let users = gateway.create_users(10)?;
     let cookies = begin_sessions(gateway.address(), &users, SESSIONS, 16)?;

@@ -103,6 +103,7 @@ fn start(workspace: &Workspace, arguments: &Arguments, upstream: SocketAddr) -> 
             workers: 1,
             rules: 1,
             passwords: Passwords::Cheap,
+            sessions: "",
             cores: &own,
         };
         let gateway = Vestibule::start(workspace, &plan)?;

@@ -205,6 +205,7 @@ fn sessions(
             workers: settings.workers,
             rules: settings.rules,
             passwords: Passwords::Cheap,
+            sessions: "",
             cores: &settings.proxy_cores,
         },
     )?;

@@ -1,8 +1,8 @@
 //! The gateway itself: its configuration, its users and their sessions.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -21,6 +21,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) workers: usize,
     pub(crate) rules: usize,
     pub(crate) passwords: Passwords,
+    /// Lines of `[sessions]`.
+    pub(crate) sessions: &'a str,
     pub(crate) cores: &'a Cores,
 }
 
@@ -37,6 +39,7 @@ pub(crate) enum Passwords {
 pub(crate) struct Vestibule {
     running: Running,
     address: SocketAddr,
+    admin: SocketAddr,
     configuration: PathBuf,
 }
 
@@ -48,8 +51,10 @@ impl Vestibule {
         let mut command = process::program(PROGRAM.as_ref(), plan.cores)?;
         command.arg("serve").arg("--config").arg(&configuration);
         let mut running = Running::start("Vestibule", command, state.join("output.log"))?;
-        let address = running.wait("to be ready", announced_address)?;
-        Ok(Vestibule { running, address, configuration })
+        let announced = |line| move |written: &str| announced_address(written, line);
+        let address = running.wait("to be ready", announced("listening on http://"))?;
+        let admin = running.wait("to serve metrics", announced("admin on http://"))?;
+        Ok(Vestibule { running, address, admin, configuration })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -58,6 +63,21 @@ impl Vestibule {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) fn metric(&self, name: &str) -> Result<f64> {
+        let mut stream = TcpStream::connect(self.admin)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: metrics\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.ok_or_else(|| format!("there is no metric `{name}`"))?.parse()?)
+    }
+
+    /// Ends it as an operator does, and waits until it is gone.
+    pub(crate) fn stop(self) {
+        drop(self.running);
     }
 
     /// Creates users whom every rule lets in.
@@ -146,6 +166,9 @@ access = "off"
 enabled = false
 
 {passwords}
+[sessions]
+{sessions}
+
 [permissions]
 "{PERMISSION}" = "Can read"
 
@@ -154,6 +177,7 @@ enabled = false
 "#,
         upstream = plan.upstream,
         workers = plan.workers,
+        sessions = plan.sessions,
     );
     for rule in 1..plan.rules {
         let condition = match rule % 4 {
@@ -167,9 +191,9 @@ enabled = false
     Ok(text)
 }
 
-/// The proxying listener's address, once the gateway has said that it is ready.
-fn announced_address(written: &str) -> Option<SocketAddr> {
-    let (_, after) = written.split_once("listening on http://")?;
+/// The address of a listener, once the gateway has said that it is ready.
+fn announced_address(written: &str, line: &str) -> Option<SocketAddr> {
+    let (_, after) = written.split_once(line)?;
     let (address, rest) = after.split_once('\n')?;
     let address =
         address.split(|next: char| next != '.' && next != ':' && !next.is_ascii_digit()).next()?;

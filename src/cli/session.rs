@@ -2,6 +2,7 @@
 
 mod clear;
 mod list;
+mod recover;
 mod revoke;
 mod show;
 
@@ -27,6 +28,8 @@ enum Verb {
     Revoke(revoke::Arguments),
     /// Free the memory of sessions that are over, which happens by itself every minute
     Clear(clear::Arguments),
+    /// Save what can be read of damaged sessions on disk, while no gateway runs
+    Recover(recover::Arguments),
 }
 
 pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failure> {
@@ -35,6 +38,7 @@ pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failu
         Verb::Show(arguments) => show::run(arguments, file),
         Verb::Revoke(arguments) => revoke::run(arguments, file),
         Verb::Clear(arguments) => clear::run(&arguments, file),
+        Verb::Recover(arguments) => recover::run(&arguments, file),
     }
 }
 

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::reader::{At, Table};
 use super::report::Report;
 use crate::domain::session::Lifetime;
-use crate::sessions::settings::{CookieSettings, SameSite, Settings};
+use crate::sessions::settings::{CookieSettings, Durability, Keeping, SameSite, Settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -48,13 +48,20 @@ pub(super) fn read(root: &Table<'_>) -> (Settings, Shared) {
     if let Some(store) = table.text("store")
         && store.value != "memory"
     {
-        let message = "this version keeps sessions in memory alone";
+        let message = "this version keeps sessions in memory and on disk alone";
         let problem = Problem::error("not-yet", store.span, message);
         report.add(problem.hint("write `store = \"memory\"`, or leave it out"));
     }
-    table.not_yet("snapshot_interval", "this version writes no snapshots of the sessions");
-    table.not_yet("durability", "this version keeps no journal of the sessions");
-    table.finish(&["snapshot_interval", "durability"]);
+    let durability = table.choice(
+        "durability",
+        &[
+            ("always", Durability::Always),
+            ("everysec", Durability::EverySecond),
+            ("process", Durability::Process),
+        ],
+    );
+    let snapshot_interval = table.duration("snapshot_interval", SECOND);
+    table.finish(&[]);
 
     let lifetime = Lifetime {
         age: age.map_or(defaults.lifetime.age, |at| at.value),
@@ -73,6 +80,11 @@ pub(super) fn read(root: &Table<'_>) -> (Settings, Shared) {
         lifetime,
         expire_at_browser_close: expire_at_browser_close.is_some_and(|at| at.value),
         save_every_request: save_every_request.is_some_and(|at| at.value),
+        keeping: Keeping {
+            durability: durability.map_or(defaults.keeping.durability, |at| at.value),
+            snapshot_interval: snapshot_interval
+                .map_or(defaults.keeping.snapshot_interval, |at| at.value),
+        },
     };
     (settings, Shared { cookie_path: path, cookie_secure: secure })
 }

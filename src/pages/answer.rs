@@ -8,6 +8,7 @@ use minijinja::Value;
 use super::csrf::origin_of;
 use super::refusal::Notice;
 use super::{PageRequest, Pages, Settings};
+use crate::sessions::Unavailable;
 use crate::web::refusal::Refusal;
 
 /// What is shown when a template of the operator's fails while it is rendered.
@@ -95,6 +96,18 @@ pub(super) fn no_randomness(error: impl std::fmt::Display) -> Notice {
 pub(super) fn unavailable(cause: &str) -> Notice {
     tracing::error!(cause, "a page is unavailable");
     Notice::from(&Refusal::Unavailable(String::new()))
+}
+
+/// The sessions take no change just now. That the disk refuses them was logged when it began, and
+/// is not again for everybody who tries to log in.
+pub(super) fn not_kept(error: &Unavailable) -> Notice {
+    match error {
+        Unavailable::NoRandomness(_) => unavailable(&error.to_string()),
+        Unavailable::NotKept(_) => {
+            tracing::debug!(%error, "a page is unavailable");
+            Notice::from(&Refusal::Unavailable(String::new()))
+        }
+    }
 }
 
 /// The name of the site for people: the host without its port.

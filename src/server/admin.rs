@@ -25,7 +25,7 @@ use super::{ServeError, session_data, wall_clock};
 use crate::accounts;
 use crate::gateway::Gateway;
 use crate::sessions::Sessions;
-use crate::telemetry::{AccessLogWriter, Exposition, Gauges};
+use crate::telemetry::{AccessLogWriter, Exposition, Gauges, OnDisk};
 
 /// The largest command that is read.
 const MAX_COMMAND: usize = 16 * 1024 * 1024;
@@ -52,6 +52,20 @@ impl Gauges for Observed {
 
     fn lost_lines(&self) -> u64 {
         self.access_log.lost()
+    }
+
+    fn sessions_on_disk(&self) -> Option<OnDisk> {
+        let disk = self.sessions.disk()?;
+        Some(OnDisk {
+            is_durable: disk.failure.is_none(),
+            journal_bytes: disk.journal_bytes,
+            journal_syncs: disk.syncs,
+            snapshots: disk.snapshots,
+            snapshot_failures: disk.snapshot_failures,
+            snapshot_duration: disk.snapshot_duration,
+            snapshot_bytes: disk.snapshot_bytes,
+            snapshot_age: disk.snapshot_finished.map(|finished| wall_clock().since(finished)),
+        })
     }
 }
 
@@ -192,6 +206,7 @@ fn use_post() -> Response<Full<Bytes>> {
 pub(super) async fn serve_listener(
     address: SocketAddr,
     exposition: Arc<Exposition>,
+    sessions: Arc<Sessions>,
     stopping: Arc<AtomicBool>,
 ) -> Result<(), ServeError> {
     let failed = |cause| ServeError::Listen {
@@ -208,9 +223,10 @@ pub(super) async fn serve_listener(
                 continue;
             };
             let (exposition, stopping) = (Arc::clone(&exposition), Arc::clone(&stopping));
+            let sessions = Arc::clone(&sessions);
             tokio::spawn(async move {
                 let service = service_fn(|request| {
-                    let answered = observe(&request, &exposition, &stopping);
+                    let answered = observe(&request, &exposition, &sessions, &stopping);
                     async { Ok::<_, Infallible>(answered) }
                 });
                 let served = http1::Builder::new()
@@ -229,6 +245,7 @@ pub(super) async fn serve_listener(
 fn observe(
     request: &Request<Incoming>,
     exposition: &Exposition,
+    sessions: &Sessions,
     stopping: &AtomicBool,
 ) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
@@ -238,7 +255,19 @@ fn observe(
                 answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "metrics cannot be written\n")
             }
         },
-        (&Method::GET | &Method::HEAD, "/healthz") => answer(StatusCode::OK, TEXT, "ok\n"),
+        // The process answers, and those who are logged in stay so: nothing that a restart would
+        // mend, so the status stays 200 for those who restart by it.
+        (&Method::GET | &Method::HEAD, "/healthz") => match sessions.disk().and_then(|d| d.failure)
+        {
+            Some(cause) => answer(
+                StatusCode::OK,
+                TEXT,
+                format!(
+                    "degraded: nobody can log in, sessions cannot be written to disk: {cause}\n"
+                ),
+            ),
+            None => answer(StatusCode::OK, TEXT, "ok\n"),
+        },
         (&Method::GET | &Method::HEAD, "/readyz") if stopping.load(Relaxed) => {
             answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n")
         }

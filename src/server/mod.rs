@@ -13,6 +13,7 @@ mod session_data;
 pub mod settings;
 mod signals;
 mod state;
+mod upkeep;
 mod worker;
 
 use std::io;
@@ -26,17 +27,18 @@ use tokio::sync::watch;
 pub use clock::wall_clock;
 pub use reload::{Reload, Reloadable, Reloading};
 pub use settings::{Limits, Settings};
+pub use state::StateDirectory;
 
 use crate::accounts::{self, AccountsError, Directory};
 use crate::gateway::Gateway;
 use crate::pages::{self, TemplateError};
-use crate::sessions::Sessions;
+use crate::sessions::{self, Sessions};
 use crate::telemetry::{self, AccessLogWriter, Counters, Exposition};
 use crate::upstream::Applications;
 use listener::Listeners;
 use reload::Reloader;
 use signals::Signal;
-use state::StateDirectory;
+use upkeep::Upkeep;
 
 /// Everything that a gateway is started with.
 #[derive(Debug, Clone)]
@@ -77,6 +79,9 @@ pub enum ServeError {
         "another gateway is running with the state directory {0}\nhint: stop it, or set another `server.state_directory`"
     )]
     AlreadyRunning(PathBuf),
+    /// The sessions on disk cannot be used.
+    #[error("cannot open the sessions: {0}")]
+    Sessions(#[from] sessions::disk::OpenError),
     /// The users' database cannot be used.
     #[error("cannot open the users' database: {0}")]
     Accounts(#[from] AccountsError),
@@ -119,7 +124,13 @@ async fn serve(
     let listeners = Listeners::bind(&server.listen, server.workers)?;
 
     let directory = Arc::new(Directory::open(&accounts).await?);
-    let sessions = Arc::new(Sessions::default());
+    let sessions = Arc::new(Sessions::open(
+        &state.sessions(),
+        reloadable.sessions.keeping,
+        wall_clock(),
+        &reloadable.sessions.lifetime,
+    )?);
+    tracing::info!(sessions = sessions.len(), "the sessions were read");
     let page_state = Arc::new(pages::State::new(
         Arc::clone(&directory),
         Arc::clone(&sessions),
@@ -173,7 +184,8 @@ async fn serve(
     let socket =
         admin::serve_socket(&server.admin_socket, Arc::clone(&gateway), Arc::clone(&reloader))?;
     if let Some(address) = server.admin_listen {
-        admin::serve_listener(address, exposition, Arc::clone(&stopping_now)).await?;
+        let sessions = Arc::clone(&sessions);
+        admin::serve_listener(address, exposition, sessions, Arc::clone(&stopping_now)).await?;
     }
 
     for address in &addresses {
@@ -186,7 +198,7 @@ async fn serve(
     signals::ready();
     tracing::info!(workers = workers.len(), "ready");
 
-    let mut sweep = tokio::time::interval(std::time::Duration::from_secs(60));
+    let upkeep = Upkeep::begin(Arc::clone(&gateway), Arc::clone(&reloader));
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
@@ -199,11 +211,6 @@ async fn serve(
                 }
                 Signal::ReopenLogs => access_log.reopen(),
             },
-            _ = sweep.tick() => {
-                let now = wall_clock();
-                sessions.sweep(now, &gateway.policy.load().sessions.lifetime);
-                reloader.sweep(now);
-            }
             () = worker::any_ended(&workers) => return Err(ServeError::WorkerLost),
         }
     }
@@ -214,6 +221,7 @@ async fn serve(
     // The workers hold receivers of their own, so the send arrives while there is one to stop.
     let _all_gone_already = stop.send(true);
     worker::join(workers).await;
+    upkeep.end().await;
     directory.close().await;
     drop(socket);
     tracing::info!("stopped");

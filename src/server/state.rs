@@ -10,14 +10,15 @@ use rustix::fs::FlockOperation;
 use super::ServeError;
 
 /// The state directory, locked against a second gateway for as long as this value lives.
-pub(super) struct StateDirectory {
+#[derive(Debug)]
+pub struct StateDirectory {
     path: PathBuf,
     _lock: File,
 }
 
 impl StateDirectory {
     /// Opens the directory, and makes it when it is not there, for this user only.
-    pub(super) fn open(path: &Path) -> Result<Self, ServeError> {
+    pub fn open(path: &Path) -> Result<Self, ServeError> {
         let failed = |path: &Path, cause| ServeError::State { path: path.to_owned(), cause };
         DirBuilder::new()
             .recursive(true)
@@ -37,6 +38,11 @@ impl StateDirectory {
             Err(rustix::io::Errno::WOULDBLOCK) => Err(ServeError::AlreadyRunning(path.to_owned())),
             Err(errno) => Err(failed(&lock_path, errno.into())),
         }
+    }
+
+    /// Where sessions are kept.
+    pub fn sessions(&self) -> PathBuf {
+        self.path.join("sessions")
     }
 
     /// The key that forms are signed with, the same over restarts, so that a form which was open

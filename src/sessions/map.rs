@@ -1,35 +1,37 @@
 //! The sharded map in memory: every session in as few bytes as it takes.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-use dashmap::DashMap;
-use dashmap::Entry as Place;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::record::Record;
 use crate::domain::password::PasswordMark;
 use crate::domain::session::Span;
 use crate::domain::{Client, Device, Session, SessionData, SessionKey, Timestamp, UserId};
 
-/// How many sections the map has, by the first bits of the key: a digest, so they are equally
-/// full. Whoever walks over the map may stop between two of them and hold nothing meanwhile.
-pub(super) const SECTIONS: usize = 128;
-
-/// How many shards a section has, the fewest there can be. Whoever walks over the map holds one at a
-/// time, and the more there are the shorter a login in the same shard has to wait: with a million
-/// sessions, 4,000 are held.
-const SHARDS: usize = 2;
+/// How many shards the map has. Whoever walks over the map holds one at a time, and the more there
+/// are the shorter a login in the same shard has to wait: with a million sessions, 4,000 are held.
+pub(super) const SHARDS: usize = 256;
 
 /// Sessions by key.
 ///
-/// No guard of the map leaves this type: records go in and come out by value.
+/// No guard of the map leaves this type: records go in and come out by value. The shards are the
+/// map's own, and not those of a concurrent map, because a snapshot has to take one shard at a time
+/// and let go of it before it writes.
 #[derive(Debug)]
 pub(super) struct Map {
-    sections: Box<[Section; SECTIONS]>,
+    shards: Box<[Shard]>,
 }
 
-type Section = DashMap<SessionKey, Entry, foldhash::fast::RandomState>;
+/// On cache lines of its own, so that two cores that lock neighbours do not wait for each other.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard(RwLock<Sessions>);
+
+type Sessions = HashMap<SessionKey, Entry, foldhash::fast::RandomState>;
 
 /// A [`Record`] packed into 56 bytes.
 #[derive(Debug)]
@@ -50,20 +52,18 @@ struct Entry {
 
 impl Default for Map {
     fn default() -> Self {
-        let hasher = foldhash::fast::RandomState::default();
-        let section = |_| DashMap::with_hasher_and_shard_amount(hasher.clone(), SHARDS);
-        Self { sections: Box::new(std::array::from_fn(section)) }
+        Self::with_capacity(0)
     }
 }
 
 impl Map {
-    /// The number of the section that a key is in, which its first byte decides.
-    pub(super) fn section_of(first_byte: u8) -> usize {
-        usize::from(first_byte) * SECTIONS / 256
-    }
-
-    fn of(&self, key: &SessionKey) -> &Section {
-        &self.sections[Self::section_of(key.as_bytes()[0])]
+    /// A map with room for so many sessions.
+    pub(super) fn with_capacity(sessions: usize) -> Self {
+        let shard = || {
+            let hasher = foldhash::fast::RandomState::default();
+            Shard(RwLock::new(HashMap::with_capacity_and_hasher(sessions / SHARDS, hasher)))
+        };
+        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect() }
     }
 
     /// The session with this key, noted as seen at `now` if it passes `is_live`. One that does
@@ -74,7 +74,8 @@ impl Map {
         now: Timestamp,
         is_live: impl FnOnce(&Span) -> bool,
     ) -> Option<Result<Record, Over>> {
-        let entry = self.of(key).get(key)?;
+        let shard = self.shard(key).read();
+        let entry = shard.get(key)?;
         if !is_live(&entry.span()) {
             return Some(Err(Over));
         }
@@ -88,7 +89,7 @@ impl Map {
 
     /// The session with this key, whether it is over or not.
     pub(super) fn find(&self, key: &SessionKey) -> Option<Record> {
-        self.of(key).get(key).map(|entry| entry.record())
+        self.shard(key).read().get(key).map(Entry::record)
     }
 
     /// Changes, begins or ends the session with this key: `alter` finds `None` where there is
@@ -99,7 +100,8 @@ impl Map {
         key: SessionKey,
         alter: impl FnOnce(&mut Option<Record>) -> T,
     ) -> T {
-        match self.of(&key).entry(key) {
+        let mut shard = self.shard(&key).write();
+        match shard.entry(key) {
             Place::Occupied(mut place) => {
                 let mut record = Some(place.get().record());
                 let outcome = alter(&mut record);
@@ -113,53 +115,93 @@ impl Map {
                 let mut record = None;
                 let outcome = alter(&mut record);
                 if let Some(record) = record {
-                    drop(place.insert(Entry::of(record)));
+                    place.insert(Entry::of(record));
                 }
                 outcome
             }
         }
     }
 
-    /// Shows every session to `look`, a shard at a time; those that come or go meanwhile may be
-    /// shown or not. Logins into the shard that is looked at wait; requests do not.
+    /// Shows every session to `look`, a shard at a time and after its lock was given back; those
+    /// that come or go meanwhile may be shown or not.
     pub(super) fn for_each(&self, mut look: impl FnMut(SessionKey, Record)) {
-        for entry in self.sections.iter().flatten() {
-            look(*entry.key(), entry.value().record());
+        let mut records = Vec::new();
+        for shard in self.shards() {
+            self.copy(shard, &mut records);
+            records.drain(..).for_each(|(key, record)| look(key, record));
         }
     }
 
-    /// The sessions of a section; of none that is not there.
-    pub(super) fn section(&self, number: usize) -> Vec<(SessionKey, Record)> {
-        let section = self.sections.get(number).into_iter().flatten();
-        section.map(|entry| (*entry.key(), entry.value().record())).collect()
+    /// The shards, for whoever takes one after the other.
+    pub(super) fn shards(&self) -> Range<usize> {
+        0..self.shards.len()
     }
 
-    /// The sessions of a section that are this user's: others are passed over unpacked, for this
-    /// is asked of every section in turn.
-    pub(super) fn section_of_user(&self, number: usize, user: UserId) -> Vec<(SessionKey, Record)> {
-        let section = self.sections.get(number).into_iter().flatten();
-        section
-            .filter(|entry| entry.has_login && entry.user == user.0)
-            .map(|entry| (*entry.key(), entry.value().record()))
+    /// Appends the sessions of a shard.
+    pub(super) fn copy(&self, shard: usize, records: &mut Vec<(SessionKey, Record)>) {
+        let shard = self.shards[shard].read();
+        records.extend(shard.iter().map(|(key, entry)| (*key, entry.record())));
+    }
+
+    /// Appends those sessions of a shard that were seen at `since` or later.
+    pub(super) fn copy_seen(
+        &self,
+        shard: usize,
+        since: Timestamp,
+        seen: &mut Vec<(SessionKey, Span)>,
+    ) {
+        let shard = self.shards[shard].read();
+        let spans = shard.iter().map(|(key, entry)| (*key, entry.span()));
+        seen.extend(spans.filter(|(_, span)| span.last_seen >= since));
+    }
+
+    /// The shard that a key is in, whose first byte this is.
+    pub(super) fn shard_of(first_byte: u8) -> usize {
+        usize::from(first_byte) * SHARDS / 256
+    }
+
+    /// The sessions of a shard that are this user's: others are passed over unpacked, for this is
+    /// asked of every shard in turn.
+    pub(super) fn copy_of_user(&self, shard: usize, user: UserId) -> Vec<(SessionKey, Record)> {
+        let shard = self.shards[shard].read();
+        shard
+            .iter()
+            .filter(|(_, entry)| entry.has_login && entry.user == user.0)
+            .map(|(key, entry)| (*key, entry.record()))
             .collect()
     }
 
     /// Drops every session whose span does not pass, and says how many did not.
     pub(super) fn retain(&self, is_live: impl Fn(&Span) -> bool) -> usize {
         let mut dropped = 0;
-        for section in self.sections.iter() {
-            section.retain(|_, entry| {
-                let stays = is_live(&entry.span());
-                dropped += usize::from(!stays);
-                stays
-            });
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            let before = shard.len();
+            shard.retain(|_, entry| is_live(&entry.span()));
+            dropped += before - shard.len();
         }
         dropped
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.sections.iter().map(DashMap::len).sum()
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Keys are digests, so any of their bytes is as good as a hash.
+    fn shard(&self, key: &SessionKey) -> &Shard {
+        &self.shards[Self::shard_of(key.as_bytes()[0])]
+    }
+}
+
+impl Shard {
+    fn read(&self) -> RwLockReadGuard<'_, Sessions> {
+        // Whoever panicked while it held the lock has changed a session or has not.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Sessions> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

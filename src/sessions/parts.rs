@@ -1,7 +1,7 @@
 //! Looking at many sessions, a part at a time: nothing is held while whoever looks does something
 //! else with a part, however long that takes.
 
-use super::map::{Map, SECTIONS};
+use super::map::{Map, SHARDS};
 use super::{Record, Sessions, Unavailable};
 use crate::domain::session::Lifetime;
 use crate::domain::{SessionKey, Timestamp, UserId};
@@ -38,9 +38,12 @@ impl Sessions {
     /// One part of all sessions. A session that is there from the first part to the last is in
     /// exactly one of them; one that comes or goes meanwhile is in one or in none.
     pub async fn part(&self, from: Cursor) -> Result<Part, Unavailable> {
-        let sessions = self.store.map().section(from.0);
+        let mut sessions = Vec::new();
+        if from.0 < SHARDS {
+            self.store.map().copy(from.0, &mut sessions);
+        }
         let next = from.0 + 1;
-        Ok(Part { sessions, next: (next < SECTIONS).then_some(Cursor(next)) })
+        Ok(Part { sessions, next: (next < SHARDS).then_some(Cursor(next)) })
     }
 
     /// The sessions of a user, in no order, those that are over and not swept yet included.
@@ -49,8 +52,8 @@ impl Sessions {
     /// reads 70 MB, and other tasks have their turn in between.
     pub async fn of_user(&self, user: UserId) -> Result<Vec<(SessionKey, Record)>, Unavailable> {
         let mut found = Vec::new();
-        for section in 0..SECTIONS {
-            found.append(&mut self.store.map().section_of_user(section, user));
+        for shard in 0..SHARDS {
+            found.append(&mut self.store.map().copy_of_user(shard, user));
             tokio::task::yield_now().await;
         }
         Ok(found)
@@ -67,9 +70,12 @@ impl Sessions {
             let found = self.find(&key, now, lifetime);
             return Ok(found.map_or(Found::None, |record| Found::One(key, record)));
         }
-        // The first byte names the section that the key is in.
-        let section = u8::from_str_radix(&prefix.0[..2], 16).map(Map::section_of);
-        let mut sessions = self.store.map().section(section.unwrap_or(SECTIONS));
+        // The first byte names the shard that the key is in, and a prefix has it whole.
+        let Ok(first_byte) = u8::from_str_radix(&prefix.0[..2], 16) else {
+            return Ok(Found::None);
+        };
+        let mut sessions = Vec::new();
+        self.store.map().copy(Map::shard_of(first_byte), &mut sessions);
         sessions.retain(|(key, record)| {
             record.is_live(now, lifetime) && key.to_string().starts_with(&prefix.0)
         });
@@ -129,7 +135,7 @@ mod tests {
             seen.extend(part.sessions.into_iter().map(|(key, _)| key));
             (parts, cursor) = (parts + 1, part.next);
         }
-        assert_eq!(parts, SECTIONS);
+        assert_eq!(parts, SHARDS);
         assert_eq!(seen.len(), 2000);
         assert_eq!(seen.into_iter().collect::<HashSet<_>>(), keys);
         assert!(sessions.is_empty());

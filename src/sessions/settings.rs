@@ -15,6 +15,36 @@ pub struct Settings {
     pub expire_at_browser_close: bool,
     /// Whether every request renews the session and sends the cookie again.
     pub save_every_request: bool,
+    /// How sessions are kept on disk; in force from the start of the gateway to its end.
+    pub keeping: Keeping,
+}
+
+/// How sessions are kept on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeping {
+    /// What a change waits for before it is acknowledged; `durability`.
+    pub durability: Durability,
+    /// From one snapshot to the next; `snapshot_interval`.
+    pub snapshot_interval: Duration,
+}
+
+/// What a login, a logout or a change of data waits for before it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The disk: nothing that was acknowledged is lost when the power fails.
+    Always,
+    /// The kernel, which is made to write once a second: when the power fails, what was
+    /// acknowledged in the last two seconds may be lost.
+    EverySecond,
+    /// The kernel alone: nothing is lost when the process is killed; when the power fails, what
+    /// the kernel did not write yet.
+    Process,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self { durability: Durability::Always, snapshot_interval: Duration::from_secs(300) }
+    }
 }
 
 impl Settings {
@@ -67,6 +97,7 @@ impl Default for Settings {
             },
             expire_at_browser_close: false,
             save_every_request: false,
+            keeping: Keeping::default(),
         }
     }
 }

@@ -12,6 +12,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use super::OnDisk;
+
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -141,6 +143,8 @@ pub trait Gauges: Send + Sync {
     fn reload_succeeded(&self) -> bool;
     /// How many log lines were lost because the disk was too slow.
     fn lost_lines(&self) -> u64;
+    /// How the sessions on disk are, if any are there.
+    fn sessions_on_disk(&self) -> Option<OnDisk>;
 }
 
 /// Everything that `/metrics` shows.
@@ -251,6 +255,9 @@ impl Collector for Everything {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)?;
         }
+        if let Some(on_disk) = self.gauges.sessions_on_disk() {
+            on_disk.encode(&mut encoder)?;
+        }
         Ok(())
     }
 }
@@ -272,6 +279,10 @@ mod tests {
 
         fn lost_lines(&self) -> u64 {
             0
+        }
+
+        fn sessions_on_disk(&self) -> Option<OnDisk> {
+            Some(OnDisk::default())
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
-    process::{Child, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, Weak},
     thread::JoinHandle,
     time::Instant,
@@ -45,19 +45,8 @@ impl Gate {
         people::settle_in(directory.path());
         fs::write(directory.path().join("vestibule.toml"), config::complete(text, &upstream.url()))
             .unwrap();
-        let mut child = people::vestibule()
-            .args(["serve", "--config", "vestibule.toml"])
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
         let (log, access) = (Lines::default(), Lines::default());
-        let readers = vec![
-            collect(child.stderr.take().unwrap(), &log),
-            collect(child.stdout.take().unwrap(), &access),
-        ];
+        let (child, readers) = spawn(directory.path(), &log, &access);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut gate = Self {
             address,
@@ -71,6 +60,27 @@ impl Gate {
         };
         gate.address = gate.opens().await;
         gate
+    }
+
+    /// Kills the gateway, if it has not ended by itself, with nothing said to it before.
+    pub(crate) fn is_killed(&mut self) {
+        let child = self.child.get_mut().unwrap();
+        drop(child.kill());
+        drop(child.wait());
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+    }
+
+    /// Starts a gateway that has ended, in the same directory; its address is another one, and its log begins anew.
+    pub(crate) async fn starts_again(&mut self) {
+        let log = std::mem::take(&mut *self.log.lock().unwrap());
+        let faults = faults(&log, &self.announced.lock().unwrap());
+        assert!(faults.is_empty(), "the gateway's log has faults:\n{}", faults.join("\n"));
+        let (child, readers) = spawn(self.directory.path(), &self.log, &self.access);
+        *self.child.get_mut().unwrap() = child;
+        self.readers = readers;
+        self.address = self.opens().await;
     }
 
     /// Waits until the gateway says that it is ready, and where it listens.
@@ -143,7 +153,7 @@ impl Gate {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child.lock().unwrap())
     }
 
@@ -241,6 +251,24 @@ pub(crate) fn announced_address(log: &[String], before: &str) -> Option<SocketAd
             .unwrap_or(rest.len());
         rest[..end].parse().ok()
     })
+}
+
+/// The real program in `directory`. A file that may not grow is an error to it, not a signal, as on a disk that is full.
+fn spawn(directory: &Path, log: &Lines, access: &Lines) -> (Child, Vec<JoinHandle<()>>) {
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" serve --config vestibule.toml"])
+        .arg(env!("CARGO_BIN_EXE_vestibule"))
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let readers = vec![
+        collect(child.stderr.take().unwrap(), log),
+        collect(child.stdout.take().unwrap(), access),
+    ];
+    (child, readers)
 }
 
 fn collect(stream: impl Read + Send + 'static, lines: &Lines) -> JoinHandle<()> {

@@ -24,6 +24,11 @@ impl Visitor {
         Self { host: host.to_owned(), ..self.clone() }
     }
 
+    /// The same browser after the gateway has moved to another address.
+    pub(crate) fn moved(&self, address: SocketAddr) -> Self {
+        Self { address, host: address.to_string(), cookies: self.cookies.clone() }
+    }
+
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         self.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
