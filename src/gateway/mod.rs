@@ -10,6 +10,7 @@ mod own_pages;
 mod policy;
 mod said;
 pub mod settings;
+mod stop;
 mod told;
 mod tunnel;
 mod visitor;
@@ -31,8 +32,8 @@ pub use policy::Policy;
 pub use settings::Settings;
 
 use crate::accounts::Directory;
-use crate::domain::{Decision, Permitted, RequestPath, Timestamp, Visitor, authorize};
-use crate::pages::{Asked, Audience};
+use crate::domain::{Decision, Permitted, RequestPath, Timestamp, authorize};
+use crate::pages::Audience;
 use crate::sessions::Sessions;
 use crate::telemetry::{AccessLines, Counters};
 use crate::upstream::{self, Application, ForwardError, Forwarded, Outgoing, Pool};
@@ -48,6 +49,7 @@ use exchange::{Exchange, Kind};
 use head::{Head, Origin};
 use said::Subject;
 use settings::Route;
+use stop::Stop;
 use visitor::Caller;
 
 /// What all workers share.
@@ -353,53 +355,6 @@ fn refusal_for(error: ForwardError, name: &str) -> Refusal {
         ForwardError::AnswerTimeout => Refusal::GatewayTimeout("`response_timeout` passed"),
         ForwardError::Unreachable { .. } | ForwardError::Garbled(_) => {
             Refusal::BadGateway(format!("`{name}`: {error}"))
-        }
-    }
-}
-
-/// A request that is stopped: why, and what of it the answer depends on.
-struct Stop {
-    refusal: Refusal,
-    rule: Option<String>,
-    visitor: Visitor,
-    host: String,
-    target: String,
-    referer: Option<HeaderValue>,
-    login_url: Option<String>,
-}
-
-impl From<Refusal> for Stop {
-    /// A refusal that says the same to everybody.
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            rule: None,
-            visitor: Visitor::Anonymous,
-            host: String::new(),
-            target: String::new(),
-            referer: None,
-            login_url: None,
-        }
-    }
-}
-
-impl From<Refusal> for Box<Stop> {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.into())
-    }
-}
-
-impl Stop {
-    /// The request as the pages see it.
-    fn asked<'a>(&'a self, method: &'a Method, audience: Audience) -> Asked<'a> {
-        Asked {
-            method,
-            audience,
-            referer: self.referer.as_ref(),
-            target: &self.target,
-            host: &self.host,
-            login_url: self.login_url.as_deref(),
-            visitor: &self.visitor,
         }
     }
 }

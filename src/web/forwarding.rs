@@ -78,8 +78,9 @@ impl StrippedNames {
 
     /// Whether a header of this name, in lower case, is removed.
     fn contains(&self, name: &str) -> bool {
-        // Folding changes neither the length nor a letter: most names are let through by these.
-        if self.lengths & length_bit(name) == 0 && !name.starts_with('x') {
+        // Folding changes neither the length nor a letter: most names are let through by these. The
+        // letters are those of `X-Forwarded-…` and `Vestibule-…`.
+        if self.lengths & length_bit(name) == 0 && !name.starts_with(['x', 'v']) {
             return false;
         }
         if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
