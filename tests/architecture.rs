@@ -39,12 +39,13 @@ const LEAVE: [(&str, &str, &str); 2] = [
 ];
 
 /// Where a crate, or a part of one, may be used: a layer, or a file with its path.
-const CRATES: [(&str, &[&str]); 18] = [
+const CRATES: [(&str, &[&str]); 19] = [
     ("sqlx", &["accounts"]),
     ("argon2", &["accounts"]),
     ("rustix::process", &["accounts", "cli/demo.rs"]),
     ("rustix::thread", &["accounts"]),
     ("dashmap", &["sessions", "accounts"]),
+    ("redis", &["sessions/shared"]),
     ("hyper::client", &["upstream", "cli/remote.rs"]),
     ("hyper::server", &["server", "cli/demo.rs", "cli/demo"]),
     ("tokio_tungstenite", &["cli/demo.rs", "cli/demo"]),

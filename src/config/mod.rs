@@ -19,6 +19,7 @@ mod secrets;
 mod server;
 mod sessions;
 mod sites;
+mod store;
 mod upstreams;
 mod written;
 

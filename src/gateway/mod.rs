@@ -176,12 +176,17 @@ impl Worker {
         exchange.expect_upgrade(&mut request);
 
         // Who is asking.
+        let mut fetched = visitor::Fetched::default();
         let mut caller = loop {
-            match visitor::identify(&self.gateway, policy, &request, &origin, self.now.get()) {
+            let now = self.now.get();
+            match visitor::identify(&self.gateway, policy, &request, &origin, now, &fetched) {
                 Ok(caller) => break caller,
-                Err(stranger) => Box::pin(stranger.load(&self.gateway)).await?,
+                Err(stranger) => {
+                    Box::pin(stranger.load(&self.gateway, policy, &mut fetched)).await?;
+                }
             }
         };
+        drop(fetched);
         exchange.identify(&caller.visitor);
 
         // The gateway's own pages.

@@ -8,6 +8,7 @@ use minijinja::Value;
 use super::csrf::origin_of;
 use super::refusal::Notice;
 use super::{PageRequest, Pages, Settings};
+use crate::sessions;
 use crate::web::refusal::Refusal;
 
 /// What is shown when a template of the operator's fails while it is rendered.
@@ -95,6 +96,14 @@ pub(super) fn no_randomness(error: impl std::fmt::Display) -> Notice {
 pub(super) fn unavailable(cause: &str) -> Notice {
     tracing::error!(cause, "a page is unavailable");
     Notice::from(&Refusal::Unavailable(String::new()))
+}
+
+/// The sessions cannot be changed; the log says why, unless it does so already.
+pub(super) fn no_session(error: &sessions::Unavailable) -> Notice {
+    if error.is_logged() {
+        return Notice::from(&Refusal::Outage(String::new()));
+    }
+    unavailable(&error.to_string())
 }
 
 /// The name of the site for people: the host without its port.

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, UnixListener};
 use super::reload::Reloader;
 use super::{ServeError, wall_clock};
 use crate::accounts::{self, Directory};
-use crate::sessions::Sessions;
+use crate::sessions::{Health, Sessions};
 use crate::telemetry::{AccessLogWriter, Exposition, Gauges};
 
 /// The largest command that is read.
@@ -42,6 +42,14 @@ pub(super) struct Observed {
 impl Gauges for Observed {
     fn sessions(&self) -> u64 {
         u64::try_from(self.sessions.len()).unwrap_or(u64::MAX)
+    }
+
+    fn store_is_up(&self) -> bool {
+        self.sessions.health() == Health::Fine
+    }
+
+    fn store_traffic(&self) -> (u64, u64) {
+        self.sessions.traffic()
     }
 
     fn reload_succeeded(&self) -> bool {
@@ -133,6 +141,7 @@ async fn obey(
 pub(super) async fn serve_listener(
     address: SocketAddr,
     exposition: Arc<Exposition>,
+    sessions: Arc<Sessions>,
     stopping: Arc<AtomicBool>,
 ) -> Result<(), ServeError> {
     let failed = |cause| ServeError::Listen {
@@ -149,9 +158,10 @@ pub(super) async fn serve_listener(
                 continue;
             };
             let (exposition, stopping) = (Arc::clone(&exposition), Arc::clone(&stopping));
+            let sessions = Arc::clone(&sessions);
             tokio::spawn(async move {
                 let service = service_fn(|request| {
-                    let answered = observe(&request, &exposition, &stopping);
+                    let answered = observe(&request, &exposition, sessions.health(), &stopping);
                     async { Ok::<_, Infallible>(answered) }
                 });
                 let served = http1::Builder::new()
@@ -170,6 +180,7 @@ pub(super) async fn serve_listener(
 fn observe(
     request: &Request<Incoming>,
     exposition: &Exposition,
+    health: Health,
     stopping: &AtomicBool,
 ) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
@@ -179,9 +190,19 @@ fn observe(
                 answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "metrics cannot be written\n")
             }
         },
-        (&Method::GET | &Method::HEAD, "/healthz") => answer(StatusCode::OK, TEXT, "ok\n"),
+        (&Method::GET | &Method::HEAD, "/healthz") => match health {
+            Health::Fine => answer(StatusCode::OK, TEXT, "ok\n"),
+            // The process itself is fine: starting it again would only forget who is logged in.
+            Health::Cut | Health::Lost => {
+                answer(StatusCode::OK, TEXT, "degraded: the session store is out of reach\n")
+            }
+        },
         (&Method::GET | &Method::HEAD, "/readyz") if stopping.load(Relaxed) => {
             answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n")
+        }
+        (&Method::GET | &Method::HEAD, "/readyz") if health == Health::Lost => {
+            let cause = "the session store is out of reach for longer than `store_grace`\n";
+            answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, cause)
         }
         (&Method::GET | &Method::HEAD, "/readyz") => answer(StatusCode::OK, TEXT, "ready\n"),
         (_, "/metrics" | "/healthz" | "/readyz") => {

@@ -28,7 +28,7 @@ pub use settings::{Limits, Settings};
 use crate::accounts::{self, AccountsError, Directory};
 use crate::gateway::Gateway;
 use crate::pages::{self, TemplateError};
-use crate::sessions::Sessions;
+use crate::sessions::{self, Sessions};
 use crate::telemetry::{self, AccessLogWriter, Counters, Exposition};
 use crate::upstream::Applications;
 use listener::Listeners;
@@ -78,6 +78,12 @@ pub enum ServeError {
     /// The users' database cannot be used.
     #[error("cannot open the users' database: {0}")]
     Accounts(#[from] AccountsError),
+    /// The store of the sessions cannot be used.
+    #[error(transparent)]
+    Sessions(#[from] sessions::CannotOpen),
+    /// The store of the sessions failed.
+    #[error("the session store failed: {0}")]
+    SessionStore(#[from] sessions::Unavailable),
     /// A template is wrong.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -117,12 +123,10 @@ async fn serve(
     let listeners = Listeners::bind(&server.listen, server.workers)?;
 
     let directory = Arc::new(Directory::open(&accounts).await?);
-    let sessions = Arc::new(Sessions::default());
-    let page_state = Arc::new(pages::State::new(
-        Arc::clone(&directory),
-        Arc::clone(&sessions),
-        state.csrf_key()?,
-    ));
+    let sessions = Arc::new(Sessions::open(&reloadable.sessions, wall_clock).await?);
+    let csrf_key = sessions.common_secret(state.csrf_key()?).await?;
+    let page_state =
+        Arc::new(pages::State::new(Arc::clone(&directory), Arc::clone(&sessions), csrf_key));
     let setup = page_state.offer_setup(state::random()?).await?;
     let applications = Applications::default();
     let public_url = reloadable.pages.public_url.clone();
@@ -171,7 +175,8 @@ async fn serve(
     let socket =
         admin::serve_socket(&server.admin_socket, Arc::clone(&directory), Arc::clone(&reloader))?;
     if let Some(address) = server.admin_listen {
-        admin::serve_listener(address, exposition, Arc::clone(&stopping_now)).await?;
+        let (sessions, stopping) = (Arc::clone(&sessions), Arc::clone(&stopping_now));
+        admin::serve_listener(address, exposition, sessions, stopping).await?;
     }
 
     for address in &addresses {
@@ -212,6 +217,7 @@ async fn serve(
     // The workers hold receivers of their own, so the send arrives while there is one to stop.
     let _all_gone_already = stop.send(true);
     worker::join(workers).await;
+    sessions.close().await;
     directory.close().await;
     drop(socket);
     tracing::info!("stopped");

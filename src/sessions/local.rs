@@ -34,6 +34,25 @@ impl Local {
         Ok(())
     }
 
+    /// Takes over sessions of another store, with their keys; says how many were new, or seen
+    /// later than what was here.
+    pub(super) async fn import(
+        &self,
+        sessions: Vec<(SessionKey, Record)>,
+    ) -> Result<usize, Unavailable> {
+        let take = |(key, record): (SessionKey, Record)| {
+            self.map.alter(key, |place| {
+                let seen = record.span.last_seen;
+                let is_taken = place.as_ref().is_none_or(|here| here.span.last_seen <= seen);
+                if is_taken {
+                    *place = Some(record);
+                }
+                usize::from(is_taken)
+            })
+        };
+        Ok(sessions.into_iter().map(take).sum())
+    }
+
     /// Ends a session; says whether there was one.
     pub(super) async fn end(&self, key: SessionKey) -> Result<bool, Unavailable> {
         Ok(self.map.alter(key, Option::take).is_some())

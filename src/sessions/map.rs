@@ -116,6 +116,27 @@ impl Map {
         self.live.retain(|_, entry| is_live(&entry.span()));
     }
 
+    /// Takes all out, and gives them.
+    pub(super) fn drain(&self) -> Vec<(SessionKey, Record)> {
+        let mut drained = Vec::with_capacity(self.live.len());
+        self.live.retain(|key, entry| {
+            drained.push((*key, entry.record()));
+            false
+        });
+        drained
+    }
+
+    /// The sessions that were last seen at `since` or later.
+    pub(super) fn seen_since(&self, since: Timestamp) -> Vec<(SessionKey, Span)> {
+        let spans = self.live.iter().map(|entry| (*entry.key(), entry.value().span()));
+        spans.filter(|(_, span)| span.last_seen >= since).collect()
+    }
+
+    /// The keys that there are.
+    pub(super) fn keys(&self) -> Vec<SessionKey> {
+        self.live.iter().map(|entry| *entry.key()).collect()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.live.len()

@@ -4,10 +4,13 @@
 //! applications keep in it. Whether the user still exists is asked elsewhere, at every request, and
 //! confirmed by [`Identity::confirm`](crate::domain::Identity::confirm).
 
+mod health;
 mod local;
 mod map;
 mod record;
 pub mod settings;
+mod shared;
+mod walk;
 
 use tokio::sync::broadcast;
 
@@ -15,17 +18,49 @@ use crate::domain::session::Lifetime;
 use crate::domain::session_data::{DataChange, DataError};
 use crate::domain::{Client, Session, SessionId, SessionKey, Timestamp, UserId, Verified};
 
+pub use health::Health;
 pub use record::Record;
-pub use settings::{CookieSettings, SameSite, Settings};
+pub use settings::{CookieSettings, SameSite, Settings, Store};
+pub use shared::{CannotOpen, Clock, NotAnAddress, SharedSettings, StoreUrl};
+pub use walk::Walk;
 
 use local::Local;
 use map::Over;
+use shared::Shared;
 
 /// Every live session.
 #[derive(Debug)]
 pub struct Sessions {
-    store: Local,
+    kept: Kept,
     ended: broadcast::Sender<SessionKey>,
+}
+
+/// Where they are kept.
+#[derive(Debug)]
+enum Kept {
+    Here(Local),
+    Shared(Shared),
+}
+
+/// What is known here of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is live.
+    Live(Record),
+    /// There is none, or it is over.
+    Nothing,
+    /// The store has to be asked: [`Sessions::fetch`].
+    NotHere(SessionKey),
+}
+
+impl Found {
+    /// The session, if it is known here and live.
+    pub fn live(self) -> Option<Record> {
+        match self {
+            Self::Live(record) => Some(record),
+            Self::Nothing | Self::NotHere(_) => None,
+        }
+    }
 }
 
 /// A change of the sessions cannot be kept just now, and so was not made.
@@ -34,6 +69,25 @@ pub enum Unavailable {
     /// The operating system gave no random bytes for an id.
     #[error("no random bytes for a session id: {0}")]
     NoRandomness(getrandom::Error),
+    /// The shared store cannot be reached. The log says so once, when it begins.
+    #[error("the session store is out of reach")]
+    OutOfReach,
+    /// The shared store answers, and will not do it. The log says so now and then.
+    #[error("the session store refuses: {0}")]
+    Refused(String),
+    /// A session is written in a way that this version does not know.
+    #[error("the session `{0}` cannot be read")]
+    Unreadable(SessionKey),
+}
+
+impl Unavailable {
+    /// Whether the log has it already, and is not to have it again for every request.
+    pub fn is_logged(&self) -> bool {
+        match self {
+            Self::NoRandomness(_) => false,
+            Self::OutOfReach | Self::Refused(_) | Self::Unreadable(_) => true,
+        }
+    }
 }
 
 /// How many ended sessions somebody who listens may be behind, before being told that some were
@@ -42,11 +96,20 @@ const BEHIND: usize = 4096;
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { store: Local::default(), ended: broadcast::Sender::new(BEHIND) }
+        Self { kept: Kept::Here(Local::default()), ended: broadcast::Sender::new(BEHIND) }
     }
 }
 
 impl Sessions {
+    /// Opens the store that the settings name. A shared one does its work in the background on the
+    /// runtime that this is called on.
+    pub async fn open(settings: &Settings, clock: Clock) -> Result<Self, CannotOpen> {
+        let Store::Shared(shared) = &settings.store else { return Ok(Self::default()) };
+        let ended = broadcast::Sender::new(BEHIND);
+        let shared = Shared::open(shared, ended.clone(), &settings.lifetime, clock).await?;
+        Ok(Self { kept: Kept::Shared(shared), ended })
+    }
+
     /// Begins a session under a new id, and ends the one that the browser came with.
     ///
     /// The id changes at every login, so that one which somebody else put into the browser is
@@ -80,34 +143,90 @@ impl Sessions {
     ) -> Result<SessionId, Unavailable> {
         let id = random_id()?;
         let previous = previous.map(SessionKey::of);
-        self.store.begin(SessionKey::of(&id), record, previous).await?;
+        let key = SessionKey::of(&id);
+        match &self.kept {
+            Kept::Here(local) => local.begin(key, record, previous).await?,
+            Kept::Shared(shared) => shared.begin(key, &record, previous).await?,
+        }
         if let Some(previous) = previous {
             self.tell(previous);
         }
         Ok(id)
     }
 
-    /// The live session with this id, which is seen at `now`; one that is over is dropped here,
-    /// whoever sweeps or not.
-    pub fn load(&self, id: &SessionId, now: Timestamp, lifetime: &Lifetime) -> Option<Record> {
+    /// What is known here of the session with this id, which is seen at `now`; one that is over is
+    /// dropped here, whoever sweeps or not.
+    pub fn load(&self, id: &SessionId, now: Timestamp, lifetime: &Lifetime) -> Found {
         let key = SessionKey::of(id);
-        match self.store.map().see(&key, now, |span| span.is_live(now, lifetime))? {
-            Ok(record) => Some(record),
-            Err(Over) => {
+        let local = match &self.kept {
+            Kept::Here(local) => local,
+            Kept::Shared(shared) => {
+                return shared.see(&key, now, lifetime).map_or(Found::NotHere(key), Found::Live);
+            }
+        };
+        match local.map().see(&key, now, |span| span.is_live(now, lifetime)) {
+            Some(Ok(record)) => Found::Live(record),
+            Some(Err(Over)) => {
                 self.discard(key);
-                None
+                Found::Nothing
+            }
+            None => Found::Nothing,
+        }
+    }
+
+    /// The live session with this key, which is seen at `now`, as the store has it: for one that
+    /// is [`Found::NotHere`].
+    pub async fn fetch(
+        &self,
+        key: SessionKey,
+        now: Timestamp,
+        lifetime: &Lifetime,
+    ) -> Result<Option<Record>, Unavailable> {
+        match &self.kept {
+            Kept::Here(local) => Ok(local
+                .map()
+                .see(&key, now, |span| span.is_live(now, lifetime))
+                .and_then(Result::ok)),
+            Kept::Shared(shared) => {
+                let fetched = shared.fetch(key, now, lifetime).await?;
+                Ok(fetched.map(|record| shared.see(&key, now, lifetime).unwrap_or(record)))
             }
         }
     }
 
-    /// The session with this key, whoever asks: nothing of it is renewed.
-    pub fn find(&self, key: &SessionKey, now: Timestamp, lifetime: &Lifetime) -> Option<Record> {
-        self.store.map().find(key).filter(|record| record.is_live(now, lifetime))
+    /// The live session with this key, whoever asks: nothing of it is renewed.
+    pub async fn find(
+        &self,
+        key: SessionKey,
+        now: Timestamp,
+        lifetime: &Lifetime,
+    ) -> Result<Option<Record>, Unavailable> {
+        match (self.find_here(&key, now, lifetime), &self.kept) {
+            (Some(record), _) => Ok(Some(record)),
+            (None, Kept::Here(_)) => Ok(None),
+            (None, Kept::Shared(shared)) => shared.fetch(key, now, lifetime).await,
+        }
+    }
+
+    /// The live session with this key, if it is known here. A shared store may know more; but a
+    /// session that this gateway served is known to it until it ends or changes, and one whose
+    /// change was [told](Self::ended) has been asked for again by then.
+    pub fn find_here(
+        &self,
+        key: &SessionKey,
+        now: Timestamp,
+        lifetime: &Lifetime,
+    ) -> Option<Record> {
+        self.map().find(key).filter(|record| record.is_live(now, lifetime))
     }
 
     /// Gives the session its full age again, unless it has ended in the meantime.
     pub fn renew(&self, id: &SessionId, now: Timestamp, lifetime: &Lifetime) {
-        self.store.renew(SessionKey::of(id), now, lifetime);
+        let key = SessionKey::of(id);
+        match &self.kept {
+            Kept::Here(local) => local.renew(key, now, lifetime),
+            Kept::Shared(shared) => shared.renew(key, now, lifetime),
+        }
     }
 
     /// Changes what applications keep in a session, and renews it; `None` when it has ended.
@@ -118,12 +237,18 @@ impl Sessions {
         now: Timestamp,
         lifetime: &Lifetime,
     ) -> Result<Option<Result<Record, DataError>>, Unavailable> {
-        self.store.change_data(key, changes, now, lifetime).await
+        match &self.kept {
+            Kept::Here(local) => local.change_data(key, changes, now, lifetime).await,
+            Kept::Shared(shared) => shared.change_data(key, changes, now, lifetime).await,
+        }
     }
 
     /// Ends the session; says whether there was one.
     pub async fn end(&self, key: SessionKey) -> Result<bool, Unavailable> {
-        let was_there = self.store.end(key).await?;
+        let was_there = match &self.kept {
+            Kept::Here(local) => local.end(key).await?,
+            Kept::Shared(shared) => shared.end(key).await?,
+        };
         self.tell(key);
         Ok(was_there)
     }
@@ -134,31 +259,53 @@ impl Sessions {
         user: UserId,
         except: Option<SessionKey>,
     ) -> Result<usize, Unavailable> {
-        let mut keys = Vec::new();
-        self.for_each(|key, record| {
-            if record.login.is_some_and(|login| login.user() == user) && Some(key) != except {
-                keys.push(key);
-            }
-        });
         let mut ended = 0;
-        for key in keys {
-            ended += usize::from(self.end(key).await?);
+        for key in self.keys_of(user).await? {
+            if Some(key) != except {
+                ended += usize::from(self.end(key).await?);
+            }
         }
         Ok(ended)
     }
 
+    /// The keys of a user's sessions, and maybe of some that are over.
+    pub async fn keys_of(&self, user: UserId) -> Result<Vec<SessionKey>, Unavailable> {
+        let local = match &self.kept {
+            Kept::Here(local) => local,
+            Kept::Shared(shared) => return shared.keys_of(user).await,
+        };
+        let mut keys = Vec::new();
+        local.map().for_each(|key, record| {
+            if record.login.is_some_and(|login| login.user() == user) {
+                keys.push(key);
+            }
+        });
+        Ok(keys)
+    }
+
     /// Drops a session that is over, or stands for nobody any more; waits for nothing.
     pub fn discard(&self, key: SessionKey) {
-        self.store.discard(key);
+        match &self.kept {
+            Kept::Here(local) => local.discard(key),
+            Kept::Shared(shared) => shared.discard(key),
+        }
         self.tell(key);
     }
 
     /// Shows every session to `look`, those that are over and not swept yet included.
-    pub fn for_each(&self, look: impl FnMut(SessionKey, Record)) {
-        self.store.map().for_each(look);
+    pub async fn for_each(
+        &self,
+        mut look: impl FnMut(SessionKey, Record),
+    ) -> Result<(), Unavailable> {
+        let mut walk = self.walk();
+        while let Some(sessions) = walk.next().await? {
+            sessions.into_iter().for_each(|(key, record)| look(key, record));
+        }
+        Ok(())
     }
 
-    /// The keys of the sessions that end from now on. Expiry is not told, for it is known before.
+    /// The keys of the sessions that end from now on, and of those that another gateway changed.
+    /// Expiry is not told, for it is known before.
     pub fn ended(&self) -> broadcast::Receiver<SessionKey> {
         self.ended.subscribe()
     }
@@ -170,17 +317,46 @@ impl Sessions {
 
     /// Drops what has expired, to free memory; nothing depends on when it runs.
     pub fn sweep(&self, now: Timestamp, lifetime: &Lifetime) {
-        self.store.map().retain(|span| span.is_live(now, lifetime));
+        self.map().retain(|span| span.is_live(now, lifetime));
+        if let Kept::Shared(shared) = &self.kept {
+            shared.set_lifetime(lifetime);
+        }
     }
 
-    /// How many sessions there are, expired ones that were not swept yet included.
+    /// A secret that all gateways on the same store have in common: `ours`, if there was none yet.
+    /// A form from one of them can then be sent to another.
+    pub async fn common_secret(&self, ours: [u8; 32]) -> Result<[u8; 32], Unavailable> {
+        match &self.kept {
+            Kept::Here(_) => Ok(ours),
+            Kept::Shared(shared) => shared.common_secret(&ours).await,
+        }
+    }
+
+    /// Writes what was kept for later: when sessions were last seen. Changes are never kept for
+    /// later.
+    pub async fn close(&self) {
+        if let Kept::Shared(shared) = &self.kept {
+            shared.close().await;
+        }
+    }
+
+    /// How many sessions are known here, expired ones that were not swept yet included.
     pub fn len(&self) -> usize {
-        self.store.map().len()
+        self.map().len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Sessions {
+    fn map(&self) -> &map::Map {
+        match &self.kept {
+            Kept::Here(local) => local.map(),
+            Kept::Shared(shared) => shared.map(),
+        }
     }
 }
 
@@ -262,8 +438,8 @@ mod tests {
         let (sessions, lifetime) = (Sessions::default(), lifetime(None, None));
         let first = log_in(&sessions, None, &lifetime).await;
         let second = log_in(&sessions, Some(&first), &lifetime).await;
-        assert!(sessions.load(&first, NOON, &lifetime).is_none());
-        assert!(sessions.load(&second, NOON, &lifetime).is_some());
+        assert!(sessions.load(&first, NOON, &lifetime).live().is_none());
+        assert!(sessions.load(&second, NOON, &lifetime).live().is_some());
         assert_eq!(sessions.len(), 1);
     }
 
@@ -271,8 +447,8 @@ mod tests {
     async fn expiry_is_checked_when_a_session_is_loaded() {
         let (sessions, lifetime) = (Sessions::default(), lifetime(None, None));
         let id = log_in(&sessions, None, &lifetime).await;
-        assert!(sessions.load(&id, seconds_later(999), &lifetime).is_some());
-        assert!(sessions.load(&id, seconds_later(1000), &lifetime).is_none());
+        assert!(sessions.load(&id, seconds_later(999), &lifetime).live().is_some());
+        assert!(sessions.load(&id, seconds_later(1000), &lifetime).live().is_none());
         assert!(sessions.is_empty());
     }
 
@@ -281,8 +457,8 @@ mod tests {
         let (sessions, lifetime) = (Sessions::default(), lifetime(None, Some(1500)));
         let id = log_in(&sessions, None, &lifetime).await;
         sessions.renew(&id, seconds_later(900), &lifetime);
-        assert!(sessions.load(&id, seconds_later(1499), &lifetime).is_some());
-        assert!(sessions.load(&id, seconds_later(1500), &lifetime).is_none());
+        assert!(sessions.load(&id, seconds_later(1499), &lifetime).live().is_some());
+        assert!(sessions.load(&id, seconds_later(1500), &lifetime).live().is_none());
     }
 
     #[tokio::test]
@@ -290,9 +466,9 @@ mod tests {
         let (sessions, lifetime) = (Sessions::default(), lifetime(Some(60), None));
         let id = log_in(&sessions, None, &lifetime).await;
         for step in 1..=10 {
-            assert!(sessions.load(&id, seconds_later(step * 59), &lifetime).is_some());
+            assert!(sessions.load(&id, seconds_later(step * 59), &lifetime).live().is_some());
         }
-        assert!(sessions.load(&id, seconds_later(10 * 59 + 60), &lifetime).is_none());
+        assert!(sessions.load(&id, seconds_later(10 * 59 + 60), &lifetime).live().is_none());
     }
 
     #[tokio::test]
@@ -324,12 +500,12 @@ mod tests {
         let set = [DataChange::Set("cart".into(), "[1]".into())];
         let changed = sessions.change_data(SessionKey::of(&id), &set, NOON, &lifetime).await;
         let record = changed.unwrap().unwrap().unwrap();
-        assert_eq!(sessions.load(&id, NOON, &lifetime).as_ref(), Some(&record));
+        assert_eq!(sessions.load(&id, NOON, &lifetime).live().as_ref(), Some(&record));
         assert!(record.login.is_none());
 
         let new = log_in(&sessions, Some(&id), &lifetime).await;
-        assert!(sessions.load(&id, NOON, &lifetime).is_none());
-        let record = sessions.load(&new, NOON, &lifetime).unwrap();
+        assert!(sessions.load(&id, NOON, &lifetime).live().is_none());
+        let record = sessions.load(&new, NOON, &lifetime).live().unwrap();
         let cart = record.data.as_deref().and_then(|data: &SessionData| data.get("cart"));
         assert_eq!(cart, Some("[1]"));
     }
@@ -343,6 +519,6 @@ mod tests {
         assert_eq!(sessions.end_all_of(UserId(2), None).await, Ok(0));
         assert_eq!(sessions.end_all_of(UserId(1), Some(here)).await, Ok(1));
         assert_eq!(ended.try_recv(), Ok(there));
-        assert!(sessions.find(&here, NOON, &lifetime).is_some());
+        assert!(sessions.find_here(&here, NOON, &lifetime).is_some());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::shared::SharedSettings;
 use crate::domain::session::Lifetime;
 
 /// `[sessions]`.
@@ -15,6 +16,24 @@ pub struct Settings {
     pub expire_at_browser_close: bool,
     /// Whether every request renews the session and sends the cookie again.
     pub save_every_request: bool,
+    /// Where sessions are kept; `store`. A reload does not change it.
+    pub store: Store,
+}
+
+/// Where sessions are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// In this process's memory.
+    Memory,
+    /// In Redis or Valkey, for several gateways.
+    Shared(SharedSettings),
+}
+
+impl Store {
+    /// What the names in a shared store begin with unless `store_prefix` says otherwise.
+    pub const PREFIX: &str = "vestibule:";
+    /// How long sessions go on without a shared store unless `store_grace` says otherwise.
+    pub const GRACE: Duration = Duration::from_secs(60);
 }
 
 /// The attributes of the session cookie.
@@ -60,6 +79,7 @@ impl Default for Settings {
             },
             expire_at_browser_close: false,
             save_every_request: false,
+            store: Store::Memory,
         }
     }
 }

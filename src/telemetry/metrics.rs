@@ -105,6 +105,10 @@ impl Counters {
 pub trait Gauges: Send + Sync {
     /// How many sessions are live.
     fn sessions(&self) -> u64;
+    /// Whether the store of the sessions can be asked.
+    fn store_is_up(&self) -> bool;
+    /// How often a shared store was asked for a session, and how often it said that one changed.
+    fn store_traffic(&self) -> (u64, u64);
     /// Whether the last reload was taken.
     fn reload_succeeded(&self) -> bool;
     /// How many log lines were lost because the disk was too slow.
@@ -189,7 +193,10 @@ impl Collector for Everything {
         type NoLabels = [(&'static str, &'static str); 0];
         durations.encode_histogram::<NoLabels>(seconds, count, &buckets, None)?;
 
+        let (store_questions, store_changes) = self.gauges.store_traffic();
         let counters = [
+            ("store_questions", "Sessions asked for at the shared store", store_questions),
+            ("store_changes", "Changes of sessions that the shared store told of", store_changes),
             ("connections", "Connections taken", self.sum(|worker| &worker.connections)),
             ("lost_log_lines", "Access log lines that were dropped", self.gauges.lost_lines()),
         ];
@@ -202,6 +209,7 @@ impl Collector for Everything {
         let gauges = [
             ("open_connections", "Connections open now", open),
             ("sessions", "Live sessions", self.gauges.sessions()),
+            ("store_up", "Whether the session store answers", u64::from(self.gauges.store_is_up())),
             ("reload_success", "Whether the last reload was taken", reload_succeeded),
         ];
         for (name, help, value) in gauges {
@@ -221,6 +229,14 @@ mod tests {
     impl Gauges for Nothing {
         fn sessions(&self) -> u64 {
             0
+        }
+
+        fn store_is_up(&self) -> bool {
+            true
+        }
+
+        fn store_traffic(&self) -> (u64, u64) {
+            (0, 0)
         }
 
         fn reload_succeeded(&self) -> bool {
