@@ -27,6 +27,7 @@ mod paths;
 mod proxying;
 mod revocation;
 mod sessions;
+mod shared_store;
 mod sites;
 mod streaming;
 mod support;

@@ -6,6 +6,7 @@ pub(crate) mod gate;
 pub(crate) mod people;
 pub(crate) mod readings;
 pub(crate) mod recorder;
+pub(crate) mod redis;
 pub(crate) mod script;
 pub(crate) mod spellings;
 pub(crate) mod visitor;

@@ -24,6 +24,11 @@ impl Visitor {
         Self { host: host.to_owned(), ..self.clone() }
     }
 
+    /// The same browser, sent to another gateway by a balancer in front of both.
+    pub(crate) fn through(&self, address: SocketAddr) -> Self {
+        Self { address, host: address.to_string(), ..self.clone() }
+    }
+
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         self.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
