@@ -39,13 +39,14 @@ const LEAVE: [(&str, &str, &str); 2] = [
 ];
 
 /// Where a crate, or a part of one, may be used: a layer, or a file with its path.
-const CRATES: [(&str, &[&str]); 19] = [
+const CRATES: [(&str, &[&str]); 20] = [
     ("sqlx", &["accounts"]),
     ("argon2", &["accounts"]),
     ("rustix::process", &["accounts", "cli/demo.rs"]),
     ("rustix::thread", &["accounts"]),
     ("dashmap", &["sessions", "accounts"]),
     ("redis", &["sessions/shared"]),
+    ("indicatif", &["cli"]),
     ("hyper::client", &["upstream", "cli/remote.rs"]),
     ("hyper::server", &["server", "cli/demo.rs", "cli/demo"]),
     ("tokio_tungstenite", &["cli/demo.rs", "cli/demo"]),

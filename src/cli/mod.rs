@@ -13,6 +13,7 @@ mod permission;
 mod reload;
 mod remote;
 mod serve;
+mod session;
 mod user;
 mod words;
 
@@ -54,6 +55,8 @@ enum Command {
     Group(group::Arguments),
     /// Create, list, grant and revoke permissions
     Permission(permission::Arguments),
+    /// Copy sessions to another store
+    Session(session::Arguments),
 }
 
 /// Why a command did not do what it was asked to.
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::User(arguments) => user::run(arguments, file),
         Command::Group(arguments) => group::run(arguments, file),
         Command::Permission(arguments) => permission::run(arguments, file),
+        Command::Session(arguments) => session::run(arguments, file),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ use crate::support::{
     config::{complete, town_and},
     eventually,
     gate::Gate,
-    people::{self, PASSWORD},
+    people::{self, PASSWORD, PEOPLE},
     redis::RedisServer,
     visitor::{Visitor, form_token},
     wire::{Wire, get_with},
@@ -448,4 +448,29 @@ async fn gateway_without_its_store_does_not_start_and_says_why() {
     let named = format!("the session store redis://***@127.0.0.1:{port} cannot be used");
     assert!(said.contains(&named) && !said.contains("hunter2"), "{said}");
     assert!(said.contains("\nhint: "), "{said}");
+}
+
+#[tokio::test]
+async fn sessions_are_copied_from_one_store_to_another() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let text = |redis: &RedisServer| town_and(&format!("[sessions]\nstore = \"{}\"", redis.url()));
+    let gate = Gate::start(&text(&old)).await;
+    let mut visitors = Vec::new();
+    for (name, _) in PEOPLE.iter().filter(|(name, _)| *name != "ivy") {
+        visitors.push((*name, gate.sign_in(name).await));
+    }
+    let copy = ["session", "copy", "--from", &*old.url(), "--to", &*new.url()];
+    assert_eq!(gate.run(&copy), format!("copied {} sessions\n", visitors.len()));
+    assert_eq!(gate.run(&copy), format!("copied {} sessions\n", visitors.len()), "again");
+    let same = gate.try_run(&["session", "copy", "--from", &old.url()], "");
+    assert_eq!(same.status.code(), Some(2), "its own store is where it would go: {same:?}");
+    let nowhere = gate.try_run(&["session", "copy", "--from", "memory"], "");
+    assert_eq!(nowhere.status.code(), Some(2), "{nowhere:?}");
+
+    drop(gate);
+    old.kill();
+    let gate = Gate::start(&text(&new)).await;
+    for (name, visitor) in visitors {
+        visitor.through(gate.address).get("/private/").await.is_forwarded_as(name);
+    }
 }
