@@ -13,6 +13,7 @@ use super::fields;
 use super::hashing::HashingThreads;
 use super::load::{self, Who};
 use super::password::Argon2id;
+use super::several;
 use crate::domain::user::normalize_username;
 use crate::domain::{Timestamp, User, UserId};
 
@@ -42,6 +43,24 @@ impl Shared {
             (None, Who::Username(_)) => {}
         }
         Ok(user)
+    }
+
+    pub(super) async fn load_several(
+        &self,
+        ids: Vec<UserId>,
+        now: Timestamp,
+    ) -> Result<Vec<(UserId, Known)>, AccountsError> {
+        let ticket = self.cache.ticket();
+        let mut reading = self.database.read().await?;
+        let mut users = several::users(&mut reading, &ids).await?;
+        reading.commit().await?;
+        let mut known =
+            |id| users.remove(&id).map_or(Known::Gone, |user| Known::User(Arc::new(user)));
+        let found: Vec<_> = ids.into_iter().map(|id| (id, known(id))).collect();
+        for (id, known) in &found {
+            self.cache.store(ticket, *id, known.clone(), now);
+        }
+        Ok(found)
     }
 
     pub(super) async fn load_by_name(
