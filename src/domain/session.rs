@@ -133,6 +133,15 @@ impl Span {
             && within(lifetime.absolute, self.started)
     }
 
+    /// From when on the session is over if it is neither used nor renewed until then.
+    pub fn ends(&self, lifetime: &Lifetime) -> Timestamp {
+        let bound = |bound: Option<Duration>, since: Timestamp| {
+            bound.map_or(self.expires, |bound| since.after(bound))
+        };
+        let idle = bound(lifetime.idle, self.last_seen);
+        self.expires.min(idle).min(bound(lifetime.absolute, self.started))
+    }
+
     /// After a request at `now`: seen, and not renewed.
     #[must_use]
     pub fn seen(self, now: Timestamp) -> Self {
@@ -197,6 +206,19 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_ends_when_it_is_no_longer_live() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (idle, absolute) in [(None, None), (seconds(5), None), (seconds(9), seconds(7))] {
+            let lifetime = Lifetime { age: Duration::from_secs(10), idle, absolute };
+            let span = Span::begin(Timestamp::from_seconds(100), &lifetime);
+            let span = span.seen(Timestamp::from_seconds(102));
+            let end = span.ends(&lifetime);
+            assert!(!span.is_live(end, &lifetime), "{lifetime:?}");
+            assert!(span.is_live(Timestamp::from_seconds(end.seconds() - 1), &lifetime));
+        }
+    }
 
     #[test]
     fn ids_are_read_exactly() {

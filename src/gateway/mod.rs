@@ -4,19 +4,26 @@
 //! the head says, who is asking, what the application is told, the exchange with its log line.
 //! What is decided, and how, stands in [`domain`](crate::domain).
 
+mod connection;
 mod exchange;
 mod head;
 mod own_pages;
 mod policy;
+mod revocation;
 pub mod settings;
+mod stop;
+mod streams;
 mod told;
 mod tunnel;
 mod visitor;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
@@ -24,25 +31,28 @@ use http::header::{CONNECTION, REFERER, SET_COOKIE};
 use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
+pub use connection::Connection;
 pub use exchange::AnswerBody;
 pub use head::Peer;
 pub use policy::Policy;
 pub use settings::Settings;
 
 use crate::accounts::Directory;
-use crate::domain::{Decision, Permitted, RequestPath, Timestamp, Visitor, authorize};
-use crate::pages::{Asked, Audience};
+use crate::domain::{Decision, Permitted, RequestPath, Timestamp, authorize};
+use crate::pages::Audience;
 use crate::sessions::Sessions;
-use crate::telemetry::{AccessLines, Counters};
+use crate::telemetry::{AccessLines, Counters, Revoked};
 use crate::upstream::{self, Application, ForwardError, Forwarded, Outgoing, Pool};
-use crate::web::body::{BodyError, RequestBody};
+use crate::web::body::RequestBody;
 use crate::web::forwarding::{self, Told};
 use crate::web::refusal::Refusal;
 use crate::web::watch::{Ticks, Watch};
 
-use exchange::{Exchange, Kind};
+use exchange::{Exchange, Kind, Switched};
 use head::{Head, Origin};
 use settings::Route;
+use stop::Stop;
+use streams::{Admission, Streams};
 use visitor::Caller;
 
 /// What all workers share.
@@ -55,6 +65,17 @@ pub struct Gateway {
     pub directory: Arc<Directory>,
     /// Where everything slow runs: pages, passwords, the database.
     pub control: tokio::runtime::Handle,
+    /// Tells whenever another policy is in force.
+    pub reloads: tokio::sync::watch::Sender<()>,
+}
+
+impl Gateway {
+    /// Puts another policy in force, for every request that begins from now on and for what is
+    /// still open of those before.
+    pub fn enforce(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+        self.reloads.send_replace(());
+    }
 }
 
 /// One worker's share of the gateway; it never leaves its thread.
@@ -69,6 +90,8 @@ pub struct Worker {
     now: Cell<Timestamp>,
     idle_timeout: Duration,
     open_tunnels: Cell<usize>,
+    streams: Rc<Streams>,
+    tunnel_buffer: RefCell<Vec<u8>>,
 }
 
 /// A worker's own handle on the policy: a request takes it without touching a count that other
@@ -98,12 +121,14 @@ impl Worker {
             policy: RefCell::new(CurrentPolicy { latest, kept }),
             pool: Pool::new(clock.clone()),
             told: RefCell::default(),
+            streams: Rc::new(Streams::new(Arc::clone(&counters))),
             counters,
             lines,
             clock,
             now: Cell::new(now),
             idle_timeout,
             open_tunnels: Cell::new(0),
+            tunnel_buffer: RefCell::default(),
         }
     }
 
@@ -116,6 +141,33 @@ impl Worker {
     pub fn tick(&self, elapsed: Duration, now: Timestamp) {
         self.clock.set(elapsed);
         self.now.set(now);
+        self.streams.tick(self.clock.now(), now);
+    }
+
+    /// Takes a connection of a browser, whose head has to arrive within `header_timeout`.
+    pub fn connect(&self, peer: Peer, header_timeout: Duration) -> Rc<Connection> {
+        let watch = Arc::new(Watch::new(self.clock.clone(), header_timeout));
+        Rc::new(Connection::new(peer, watch, &self.streams))
+    }
+
+    /// Looks at a connection with something on it that lasts; called once a tick.
+    pub fn look_at(&self, connection: &Rc<Connection>) {
+        connection.look();
+        if connection.watch().take_heard() {
+            self.hear(connection);
+        }
+    }
+
+    /// Notes that the visitor was heard of: who sends something is not idle.
+    fn hear(&self, connection: &Connection) {
+        let now = self.now.get();
+        let stream = connection.stream().filter(|_| connection.hear(now));
+        if let Some(admitted) = stream.and_then(|number| self.streams.admitted(number))
+            && let Some(login) = &admitted.login
+        {
+            let policy = self.policy();
+            self.gateway.sessions.hear(&login.key, now, &policy.0.sessions.lifetime);
+        }
     }
 
     /// How many changed protocols are still spoken through this worker.
@@ -145,17 +197,16 @@ impl Worker {
     /// waits for nothing, and by boxing what is rare.
     pub async fn answer(
         self: Rc<Self>,
-        peer: Rc<Peer>,
-        watch: Arc<Watch>,
+        connection: Rc<Connection>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, Infallible> {
-        watch.work();
+        connection.begin();
         let held = self.policy();
         let (method, audience) = (request.method().clone(), Audience::of(request.headers()));
-        let mut exchange = Exchange::begin(&self, &watch, &peer, &request);
-        let request =
-            Box::new(request.map(|body| RequestBody::new(body, &held.0.stripped, &watch)));
-        let response = match self.pass(&held.0, &peer, &watch, request, &mut exchange).await {
+        let mut exchange = Exchange::begin(&self, &connection, &request);
+        let watch = connection.watch();
+        let request = Box::new(request.map(|body| RequestBody::new(body, &held.0.stripped, watch)));
+        let response = match self.pass(&held.0, &connection, request, &mut exchange).await {
             Ok(response) => response,
             Err(stop) => refuse(&held.0, &stop, &method, audience, &mut exchange),
         };
@@ -166,13 +217,12 @@ impl Worker {
     async fn pass(
         self: &Rc<Self>,
         policy: &Arc<Policy>,
-        peer: &Peer,
-        watch: &Arc<Watch>,
+        connection: &Rc<Connection>,
         mut request: Outgoing,
         exchange: &mut Exchange,
     ) -> Result<Response<Kind>, Box<Stop>> {
         // The path is read once; this value is what is judged and what is sent.
-        let Head { path, origin } = Head::read(&request, peer, policy)?;
+        let Head { path, origin } = Head::read(&request, connection.peer(), policy)?;
         exchange.expect_upgrade(&mut request);
 
         // Who is asking.
@@ -195,18 +245,32 @@ impl Worker {
         // Which rule, and whether it lets this visitor pass.
         let (route, mut permitted) = judge(policy, path, &origin, &caller, request)?;
         exchange.allow(&route.rule);
+        let admission = Admission::of(&caller, &origin, permitted.request_mut());
+        connection.admit(admission, self.clock.now());
 
         // What the application is told, and what it says.
         let told = self.tell(policy, route, origin, &caller, &mut permitted)?;
         let renewed_cookie = caller.renewed_cookie.take();
         drop(caller);
         let application = &policy.applications[route.application];
-        let forwarded = upstream::forward(&self.pool, application, permitted, told, watch).await;
+        let watch = connection.watch();
+        let mut forward = pin!(upstream::forward(&self.pool, application, permitted, told, watch));
+        let forwarded = poll_fn(|context| match connection.take_revocation() {
+            Some(why) => Poll::Ready(Err(why)),
+            None => forward.as_mut().poll(context).map(Ok),
+        });
+        let forwarded = forwarded.await.map_err(|why| self.stop(connection, why, route))?;
         let mut response = receive(policy, application, forwarded)?;
         if let Some(cookie) = renewed_cookie {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)
+    }
+
+    /// What a request is answered whose right was taken back while the application had it.
+    fn stop(&self, connection: &Connection, why: Revoked, route: &Route) -> Box<Stop> {
+        let admitted = connection.stream().and_then(|number| self.streams.admitted(number));
+        Box::new(Stop::revoked(why, admitted.as_deref(), route))
     }
 
     /// Removes from the request's head what only the gateway may say, and finds what it has to say.
@@ -251,12 +315,15 @@ fn receive(
             let protocol = forwarding::upgrade_of(response.headers());
             forwarding::clean_answer(response.headers_mut());
             policy.cookies.rename(response.headers_mut());
-            if let Some(protocol) = protocol {
-                forwarding::set_upgrade(response.headers_mut(), protocol);
+            if let Some(protocol) = &protocol {
+                forwarding::set_upgrade(response.headers_mut(), protocol.clone());
             }
-            Ok(response.map(|()| Kind::Switched(tunnel)))
+            let is_websocket = protocol
+                .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+            let switched = Switched { application: tunnel, is_websocket };
+            Ok(response.map(|()| Kind::Switched(switched)))
         }
-        Err(error) => Err(refusal_for(error, &application.settings.name)),
+        Err(error) => Err(stop::refusal_for(error, &application.settings.name)),
     }
 }
 
@@ -307,70 +374,8 @@ fn refuse(
     exchange.refuse(&stop.refusal, stop.rule.as_deref());
     let asked = stop.asked(method, audience);
     let mut response = policy.pages.refuse(&stop.refusal, &asked).map(Kind::Own);
-    if stop.refusal.ends_the_connection() {
+    if stop.ends_the_connection() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// The refusal that a failed exchange with the application `name` comes to.
-fn refusal_for(error: ForwardError, name: &str) -> Refusal {
-    match error {
-        ForwardError::Body(BodyError::TooLarge) => Refusal::BodyTooLarge,
-        ForwardError::Body(BodyError::Incomplete(_)) => {
-            Refusal::MalformedRequest("the body ended early")
-        }
-        ForwardError::ConnectTimeout(_) => Refusal::GatewayTimeout("`connect_timeout` passed"),
-        ForwardError::AnswerTimeout => Refusal::GatewayTimeout("`response_timeout` passed"),
-        ForwardError::Unreachable { .. } | ForwardError::Garbled(_) => {
-            Refusal::BadGateway(format!("`{name}`: {error}"))
-        }
-    }
-}
-
-/// A request that is stopped: why, and what of it the answer depends on.
-struct Stop {
-    refusal: Refusal,
-    rule: Option<String>,
-    visitor: Visitor,
-    host: String,
-    target: String,
-    referer: Option<HeaderValue>,
-    login_url: Option<String>,
-}
-
-impl From<Refusal> for Stop {
-    /// A refusal that says the same to everybody.
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            rule: None,
-            visitor: Visitor::Anonymous,
-            host: String::new(),
-            target: String::new(),
-            referer: None,
-            login_url: None,
-        }
-    }
-}
-
-impl From<Refusal> for Box<Stop> {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.into())
-    }
-}
-
-impl Stop {
-    /// The request as the pages see it.
-    fn asked<'a>(&'a self, method: &'a Method, audience: Audience) -> Asked<'a> {
-        Asked {
-            method,
-            audience,
-            referer: self.referer.as_ref(),
-            target: &self.target,
-            host: &self.host,
-            login_url: self.login_url.as_deref(),
-            visitor: &self.visitor,
-        }
-    }
 }

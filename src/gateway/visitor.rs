@@ -1,11 +1,14 @@
-//! Who is asking: from the cookie to a [`Visitor`].
+//! Who is asking: from the cookie to a [`Visitor`], and whether a visitor of before still is one.
 
 use http::{HeaderValue, Request};
 
 use super::head::Origin;
+use super::streams::Login;
 use super::{Gateway, Policy};
 use crate::accounts::Known;
+use crate::domain::identity::Ended;
 use crate::domain::{Identity, SessionId, SessionKey, Timestamp, UserId, Visitor};
+use crate::telemetry::Revoked;
 use crate::web::cookie;
 use crate::web::refusal::Refusal;
 
@@ -69,5 +72,52 @@ impl Stranger {
             Ok(_now_in_memory) => Ok(()),
             Err(error) => Err(Refusal::Unavailable(error.to_string())),
         }
+    }
+}
+
+/// Who a visitor of before is now.
+pub(super) enum Still {
+    /// The same, as of now.
+    SignedIn(Identity),
+    /// Nobody any more.
+    Gone(Revoked),
+    /// The session is live; this user has to be asked for.
+    Unknown(UserId),
+}
+
+/// Finds out whether somebody who came by a session still does. Nothing counts as seen by that.
+pub(super) fn is_still(
+    gateway: &Gateway,
+    policy: &Policy,
+    login: &Login,
+    now: Timestamp,
+    known: impl Fn(UserId) -> Option<Known>,
+) -> Still {
+    let lifetime = &policy.sessions.lifetime;
+    let found = gateway.sessions.find(&login.key, now, lifetime);
+    let Some(session) = found.and_then(|record| record.login) else {
+        // Sessions of a user who is another are ended by whoever finds that out first.
+        let is_another = match known(login.user) {
+            None => false,
+            Some(Known::Gone) => true,
+            Some(Known::User(user)) => !user.is_active || user.password.mark() != login.password,
+        };
+        return Still::Gone(match is_another {
+            true => Revoked::User,
+            false if login.ends.get() <= now => Revoked::Expired,
+            false => Revoked::Ended,
+        });
+    };
+    login.ends.set(session.span().ends(lifetime));
+    match known(session.user()) {
+        None => Still::Unknown(session.user()),
+        Some(Known::Gone) => Still::Gone(Revoked::User),
+        Some(Known::User(user)) => match Identity::confirm(session, user, now, lifetime) {
+            Ok(identity) => Still::SignedIn(identity),
+            Err(Ended::Expired) => Still::Gone(Revoked::Expired),
+            Err(Ended::Inactive | Ended::PasswordChanged | Ended::OtherUser) => {
+                Still::Gone(Revoked::User)
+            }
+        },
     }
 }

@@ -133,6 +133,7 @@ async fn serve(
         sessions: Arc::clone(&sessions),
         directory: Arc::clone(&directory),
         control,
+        reloads: watch::Sender::default(),
     });
 
     let access_log =

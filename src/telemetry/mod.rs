@@ -5,10 +5,12 @@
 
 mod access_log;
 mod metrics;
+mod revoked;
 pub mod settings;
 mod stopwatch;
 
 pub use access_log::{AccessLines, AccessLogWriter, Line};
 pub use metrics::{Counters, Exposition, Gauges, Outcome};
+pub use revoked::Revoked;
 pub use settings::{AccessLog, Settings};
 pub use stopwatch::Stopwatch;

@@ -12,3 +12,4 @@ pub mod refusal;
 pub mod scope;
 pub mod socket;
 pub mod watch;
+pub mod websocket;

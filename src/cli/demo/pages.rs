@@ -16,7 +16,7 @@ const PAGES: [(&str, &str); 10] = [
     ("/configuration/", "configuration.html"),
 ];
 
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
     ("base.html", include_str!("pages/base.html")),
     ("home.html", include_str!("pages/home.html")),
     ("private.html", include_str!("pages/private.html")),
@@ -29,6 +29,7 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("events.html", include_str!("pages/events.html")),
     ("configuration.html", include_str!("pages/configuration.html")),
     ("problem.html", include_str!("pages/problem.html")),
+    ("watch.html", include_str!("pages/watch.html")),
 ];
 
 /// Files that are sent as they are: path, type, content.

@@ -7,6 +7,7 @@ pub(crate) mod people;
 pub(crate) mod readings;
 pub(crate) mod recorder;
 pub(crate) mod script;
+pub(crate) mod socket;
 pub(crate) mod spellings;
 pub(crate) mod visitor;
 pub(crate) mod wire;
