@@ -39,12 +39,13 @@ const LEAVE: [(&str, &str, &str); 2] = [
 ];
 
 /// Where a crate, or a part of one, may be used: a layer, or a file with its path.
-const CRATES: [(&str, &[&str]); 20] = [
+const CRATES: [(&str, &[&str]); 21] = [
     ("sqlx", &["accounts"]),
     ("argon2", &["accounts"]),
-    ("rustix::process", &["accounts", "cli/demo.rs"]),
-    ("rustix::thread", &["accounts"]),
+    ("rustix::process", &["accounts", "cli/demo.rs", "sessions/disk/snapshot.rs"]),
+    ("rustix::thread", &["accounts", "sessions/disk/snapshot.rs"]),
     ("dashmap", &["accounts"]),
+    ("papaya", &["sessions/map.rs"]),
     ("postcard", &["sessions/disk"]),
     ("crc32fast", &["sessions/disk"]),
     ("hyper::client", &["upstream", "cli/remote.rs"]),

@@ -87,13 +87,7 @@ impl Local {
     /// Gives a session its full age again, unless it has ended: a renewal never brings one back.
     /// The disk is told when its time comes.
     pub(super) fn renew(&self, key: SessionKey, now: Timestamp, lifetime: &Lifetime) {
-        self.map.alter(key, |place| {
-            let renewed = place.take().map(|record| {
-                let span = record.span.renewed(now, lifetime);
-                record.with_span(span)
-            });
-            *place = renewed;
-        });
+        self.map.renew(&key, now, lifetime);
     }
 
     /// Changes the data of a session, and renews it; `None` when there is no such session.

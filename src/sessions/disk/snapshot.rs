@@ -18,6 +18,9 @@ const SYNC_SIZE: usize = 4 * 1024 * 1024;
 /// How many snapshots stay: the last, and one before it to fall back on.
 const KEPT: usize = 2;
 
+/// The niceness of the thread that writes: a tenth of a busy core's time, and all of an idle one's.
+const NICENESS: i32 = 10;
+
 /// What a snapshot came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Written {
@@ -27,11 +30,28 @@ pub(super) struct Written {
 
 /// Writes all sessions into the snapshot with this number, and removes what it makes superfluous.
 /// The journal's segment with this number must have begun.
+///
+/// It is done on a thread of its own that lets requests go first. Nobody but a login into the shard
+/// that is being copied waits for it.
 pub(super) fn write(folder: &Folder, map: &Map, number: u64) -> io::Result<Written> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("snapshot".to_owned());
+        let writing = thread.spawn_scoped(scope, || {
+            let thread = rustix::thread::gettid();
+            if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
+                tracing::debug!(%error, "the priority of the snapshot's thread stays as it is");
+            }
+            write_here(folder, map, number)
+        })?;
+        writing.join().unwrap_or_else(|_| Err(io::Error::other("the snapshot's thread panicked")))
+    })
+}
+
+fn write_here(folder: &Folder, map: &Map, number: u64) -> io::Result<Written> {
     let mut sheet = Sheet::begin(folder, number, map.len())?;
     let mut records = Vec::new();
     for shard in map.shards() {
-        // Requests into the shard are held up for as long as this takes, and no longer.
+        // Logins into the shard are held up for as long as this takes, and no longer.
         map.copy(shard, &mut records);
         for (key, record) in records.drain(..) {
             sheet.keep(&Change::kept(key, &record))?;
