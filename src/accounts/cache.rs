@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry as Place};
 
+use super::changes::{Changed, Changes};
 use crate::domain::{Timestamp, User, UserId};
 
 /// What is known of a user number now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
     /// The user, as of the last load.
     User(Arc<User>),
@@ -27,6 +28,7 @@ pub(super) struct Cache {
     generation: AtomicU64,
     stores: AtomicU64,
     refresh: u64,
+    changes: Changes,
 }
 
 struct Entry {
@@ -55,6 +57,7 @@ impl Cache {
             generation: AtomicU64::new(0),
             stores: AtomicU64::new(0),
             refresh: refresh.as_secs(),
+            changes: Changes::default(),
         }
     }
 
@@ -85,23 +88,39 @@ impl Cache {
     pub(super) fn store(&self, ticket: Ticket, id: UserId, known: Known, now: Timestamp) {
         let due = AtomicU64::new(now.after(Duration::from_secs(self.refresh)).seconds());
         let place = self.entries.entry(id);
+        let mut is_another = false;
         // Under the shard's lock: whoever forgets raises the generation first and then waits for
         // this lock to remove the entry, so one of the two sees the other.
         if self.generation.load(Ordering::SeqCst) == ticket.0 {
+            if let Place::Occupied(old) = &place {
+                is_another = old.get().known != known;
+            }
             drop(place.insert(Entry { known, due }));
         } else {
             drop(place);
+        }
+        // Nobody told us of this change; it was found because the entry was due.
+        if is_another {
+            self.changes.tell(Changed::Users([id].into()));
         }
         if self.stores.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             self.sweep(now);
         }
     }
 
-    /// Forgets these users.
-    pub(super) fn forget(&self, ids: &[UserId]) {
+    /// Forgets these users, and tells nobody: what has changed takes no right from them.
+    pub(super) fn forget_quietly(&self, ids: &[UserId]) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         for id in ids {
             self.entries.remove(id);
+        }
+    }
+
+    /// Forgets these users, who may be another.
+    pub(super) fn forget(&self, ids: &[UserId]) {
+        self.forget_quietly(ids);
+        if !ids.is_empty() {
+            self.changes.tell(Changed::Users(ids.into()));
         }
     }
 
@@ -109,6 +128,17 @@ impl Cache {
     pub(super) fn forget_all(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.entries.clear();
+        self.changes.tell(Changed::Anybody);
+    }
+
+    /// Who is forgotten or found to be another from now on.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// How long an entry is good.
+    pub(super) fn refresh(&self) -> Duration {
+        Duration::from_secs(self.refresh)
     }
 
     /// Removes what nobody asked for in a long time, so that memory follows the live sessions.
@@ -171,6 +201,19 @@ mod tests {
         cache.forget_all();
         cache.store(ticket, UserId(1), Known::Gone, NOW);
         assert!(cache.find(UserId(1), NOW).is_none());
+    }
+
+    #[test]
+    fn whoever_listens_is_told_who_is_another_and_not_who_is_the_same() {
+        let cache = cache();
+        let mut changes = cache.changes().listen();
+        cache.store(cache.ticket(), UserId(1), Known::Gone, NOW);
+        cache.store(cache.ticket(), UserId(1), Known::Gone, later(30));
+        assert!(changes.try_recv().is_err());
+        cache.forget(&[UserId(1), UserId(2)]);
+        assert_eq!(changes.try_recv(), Ok(Changed::Users([UserId(1), UserId(2)].into())));
+        cache.forget_all();
+        assert_eq!(changes.try_recv(), Ok(Changed::Anybody));
     }
 
     #[test]

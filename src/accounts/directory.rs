@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 use super::cache::{Cache, Known};
+use super::changes::Changed;
 use super::command::{Command, NewUser, Outcome, Reply, Secret};
 use super::database::Database;
 use super::error::{AccountsError, CommandError};
@@ -63,6 +66,27 @@ impl Directory {
         self.ask(async move { shared.load(Who::Id(id), now).await }).await
     }
 
+    /// Loads several users at once, each to be found by [`Self::cached`] from now on; all who were
+    /// asked for are in the answer.
+    pub async fn users(
+        &self,
+        ids: Vec<UserId>,
+        now: Timestamp,
+    ) -> Result<Vec<(UserId, Known)>, AccountsError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.load_several(ids, now).await }).await
+    }
+
+    /// Who is another from now on: told after [`Self::cached`] has forgotten the old state.
+    pub fn changes(&self) -> broadcast::Receiver<Changed> {
+        self.shared.cache.changes().listen()
+    }
+
+    /// How soon a change is noticed that nobody told us of; `users.refresh`.
+    pub fn refresh(&self) -> Duration {
+        self.shared.cache.refresh()
+    }
+
     /// Loads the user who logs in with this name, as it is after NFKC.
     pub async fn user_by_name(
         &self,
@@ -107,6 +131,7 @@ impl Directory {
                 .execute(change.sql())
                 .await?;
             change.concerns(user);
+            change.keeps_quiet();
             Ok(change.commit().await?)
         })
         .await

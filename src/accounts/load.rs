@@ -1,6 +1,6 @@
 //! From rows to a [`User`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::SqliteConnection;
 
@@ -52,23 +52,33 @@ pub(super) async fn user(
     .await?;
     let profile = profile_of(connection, id).await?;
     Ok(row.map(|row| User {
-        id: UserId(row.id),
-        username: row.username,
-        first_name: row.first_name,
-        last_name: row.last_name,
-        email: row.email,
-        password: PasswordHash::from_encoded(row.password),
-        is_staff: row.is_staff,
-        is_active: row.is_active,
-        is_superuser: row.is_superuser,
-        last_login: row.last_login.map(moment),
-        date_joined: moment(row.date_joined),
         groups,
-        // What is not a permission's name was put there by somebody else, and no rule can ask
-        // for it.
         permissions: permissions.iter().filter_map(permission).collect(),
         profile: profile.into_iter().collect(),
+        ..row.into_user()
     }))
+}
+
+impl UserRow {
+    /// The user, without groups, permissions and profile.
+    pub(super) fn into_user(self) -> User {
+        User {
+            id: UserId(self.id),
+            username: self.username,
+            first_name: self.first_name,
+            last_name: self.last_name,
+            email: self.email,
+            password: PasswordHash::from_encoded(self.password),
+            is_staff: self.is_staff,
+            is_active: self.is_active,
+            is_superuser: self.is_superuser,
+            last_login: self.last_login.map(moment),
+            date_joined: moment(self.date_joined),
+            groups: Vec::new(),
+            permissions: BTreeSet::new(),
+            profile: BTreeMap::new(),
+        }
+    }
 }
 
 pub(super) async fn row(
@@ -139,7 +149,9 @@ pub(super) async fn profile_of(
         .await
 }
 
-fn permission((app, codename): &(String, String)) -> Option<Permission> {
+/// The permission with this name. What is none was put there by somebody else, and no rule can ask
+/// for it.
+pub(super) fn permission((app, codename): &(String, String)) -> Option<Permission> {
     format!("{app}.{codename}").parse().ok()
 }
 

@@ -9,6 +9,7 @@
 
 mod answer;
 mod cache;
+mod changes;
 mod command;
 mod database;
 mod directory;
@@ -19,10 +20,12 @@ mod hashing;
 mod load;
 mod password;
 pub mod settings;
+mod several;
 mod shared;
 
 pub use answer::{Answer, Complaint, ErrorKind, answer};
 pub use cache::Known;
+pub use changes::Changed;
 pub use command::{
     Change, Command, GroupDetails, GroupRecord, Holder, NewUser, Outcome, PermissionRecord, Reply,
     Secret, ShutOut, UserDetails, UserRecord,

@@ -13,6 +13,7 @@ use super::fields;
 use super::hashing::HashingThreads;
 use super::load::{self, Who};
 use super::password::Argon2id;
+use super::several;
 use crate::domain::user::normalize_username;
 use crate::domain::{Timestamp, User, UserId};
 
@@ -44,6 +45,24 @@ impl Shared {
         Ok(user)
     }
 
+    pub(super) async fn load_several(
+        &self,
+        ids: Vec<UserId>,
+        now: Timestamp,
+    ) -> Result<Vec<(UserId, Known)>, AccountsError> {
+        let ticket = self.cache.ticket();
+        let mut reading = self.database.read().await?;
+        let mut users = several::users(&mut reading, &ids).await?;
+        reading.commit().await?;
+        let mut known =
+            |id| users.remove(&id).map_or(Known::Gone, |user| Known::User(Arc::new(user)));
+        let found: Vec<_> = ids.into_iter().map(|id| (id, known(id))).collect();
+        for (id, known) in &found {
+            self.cache.store(ticket, *id, known.clone(), now);
+        }
+        Ok(found)
+    }
+
     pub(super) async fn load_by_name(
         &self,
         username: &str,
@@ -65,7 +84,7 @@ impl Shared {
     /// Begins to change something, alone.
     pub(super) async fn begin_change(&self) -> Result<Changing<'_>, sqlx::Error> {
         let transaction = self.database.write().await?;
-        Ok(Changing { transaction, concerned: Vec::new(), cache: &self.cache })
+        Ok(Changing { transaction, concerned: Vec::new(), is_quiet: false, cache: &self.cache })
     }
 }
 
@@ -73,6 +92,7 @@ impl Shared {
 pub(super) struct Changing<'a> {
     transaction: Transaction<'static, Sqlite>,
     concerned: Vec<UserId>,
+    is_quiet: bool,
     cache: &'a Cache,
 }
 
@@ -87,11 +107,20 @@ impl Changing<'_> {
         self.concerned.push(user);
     }
 
+    /// Says that whoever is concerned keeps every right, so that nobody has to be told.
+    pub(super) fn keeps_quiet(&mut self) {
+        self.is_quiet = true;
+    }
+
     /// Makes the change last, and forgets the users whom it concerns.
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         let outcome = self.transaction.commit().await;
         // Also after a failure: it may have come after the commit.
-        self.cache.forget(&self.concerned);
+        if self.is_quiet {
+            self.cache.forget_quietly(&self.concerned);
+        } else {
+            self.cache.forget(&self.concerned);
+        }
         outcome
     }
 }

@@ -9,7 +9,7 @@ use super::{PasswordHash, Permission, Timestamp};
 pub struct UserId(pub i64);
 
 /// A user as stored: the fields of the Django Book's Table 12-3, with groups and permissions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The number that sessions refer to; never used again after the user is deleted.
     pub id: UserId,

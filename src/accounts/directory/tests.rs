@@ -60,6 +60,17 @@ impl World {
         self.directory.user_by_name(username, NOW).await.unwrap()
     }
 
+    /// Everybody who is asked for, all at once.
+    async fn several(&self, ids: &[UserId]) -> Vec<Option<User>> {
+        let found = self.directory.users(ids.to_vec(), NOW).await.unwrap();
+        assert!(found.iter().map(|(id, _)| id).eq(ids));
+        let user = |known| match known {
+            Known::User(user) => Some((*user).clone()),
+            Known::Gone => None,
+        };
+        found.into_iter().map(|(_, known)| user(known)).collect()
+    }
+
     /// What a request is told: from the cache, or else loaded.
     async fn seen(&self, id: UserId) -> Option<Arc<User>> {
         match self.directory.cached(id, NOW) {
@@ -185,6 +196,54 @@ async fn every_change_is_seen_by_the_next_request() {
     assert!(world.seen(ada).await.is_none());
     assert!(matches!(world.directory.cached(ada, NOW), Some(Known::Gone)));
     assert_ne!(world.create("lovelace").await, ada, "numbers are not used again");
+}
+
+#[tokio::test]
+async fn several_users_at_once_are_what_they_are_one_by_one() {
+    let world = World::new().await;
+    let [ada, bob, eve] =
+        [world.create("ada").await, world.create("bob").await, world.create("eve").await];
+    world.group("Editors", &["polls.can_vote"], &["bob", "ada"]).await;
+    world.group("Archivists", &[], &["ada"]).await;
+    for name in ["ada", "bob"] {
+        world.order(can_vote(Holder::User(name.to_owned()))).await.unwrap();
+    }
+    world.set("bob", &["profile.favorite_band=Queen", "is_staff=true"]).await.unwrap();
+    world.order(Command::UserDelete { username: "eve".to_owned() }).await.unwrap();
+
+    let several = world.several(&[bob, eve, ada]).await;
+    let [Some(first), None, Some(last)] = several.as_slice() else { panic!("{several:?}") };
+    assert_eq!(first, &*world.named("bob").await.unwrap());
+    assert_eq!(last, &*world.named("ada").await.unwrap());
+    assert_eq!(last.groups, ["Archivists", "Editors"]);
+    assert!(matches!(world.directory.cached(eve, NOW), Some(Known::Gone)));
+    assert!(world.several(&[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_listens_is_told_whom_a_change_concerned() {
+    let world = World::new().await;
+    let ada = world.create("ada").await;
+    world.group("Editors", &[], &["ada"]).await;
+    world.order(can_vote(Holder::Group("Editors".to_owned()))).await.unwrap();
+    let mut changes = world.directory.changes();
+    let mut concerns_ada = async || {
+        // The old state is gone before anybody is told that it is.
+        assert!(world.directory.cached(ada, NOW).is_none());
+        let changed = changes.try_recv().unwrap();
+        assert_eq!(changed, super::Changed::Users([ada].into()));
+        world.seen(ada).await.unwrap();
+    };
+    world.order(can_no_longer_vote(Holder::Group("Editors".to_owned()))).await.unwrap();
+    concerns_ada().await;
+    world.order(Command::GroupDelete { name: "Editors".to_owned() }).await.unwrap();
+    concerns_ada().await;
+    world.set("ada", &["is_active=false"]).await.unwrap();
+    concerns_ada().await;
+    world.directory.record_login(ada, NOW).await.unwrap();
+    assert!(world.directory.cached(ada, NOW).is_none());
+    world.seen(ada).await.unwrap();
+    assert!(changes.try_recv().is_err(), "a login takes no right from anybody");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
