@@ -130,6 +130,12 @@ impl Sessions {
         self.store.map().find(key).filter(|record| record.is_live(now, lifetime))
     }
 
+    /// Notes that the visitor was heard of at `now` by something that is open since before.
+    pub fn hear(&self, key: &SessionKey, now: Timestamp, lifetime: &Lifetime) {
+        // Of one that is over nothing is noted: whoever has something open is told by other means.
+        let _noted = self.store.map().see(key, now, |span| span.is_live(now, lifetime));
+    }
+
     /// Gives the session its full age again, unless it has ended in the meantime.
     pub fn renew(&self, id: &SessionId, now: Timestamp, lifetime: &Lifetime) {
         self.store.renew(SessionKey::of(id), now, lifetime);
