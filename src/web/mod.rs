@@ -16,3 +16,4 @@ pub mod scope;
 pub mod session_scope;
 pub mod socket;
 pub mod watch;
+pub mod websocket;
