@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,20 +11,21 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::{Peer, Worker, tunnel};
+use super::connection::Connection;
+use super::{Worker, tunnel};
 use crate::domain::Visitor;
 use crate::telemetry::{Line, Outcome, Stopwatch};
 use crate::upstream::Answer;
 use crate::web::forwarding;
 use crate::web::glance::{Glance, Seen};
 use crate::web::refusal::{Blame, Refusal};
-use crate::web::watch::{Phase, Verdict, Watch};
+use crate::web::watch::{Phase, Verdict};
 
 /// What is known of an exchange so far. When it is dropped the exchange is over, whether the
 /// answer went out whole or the browser went away.
 pub(super) struct Exchange {
     worker: Rc<Worker>,
-    watch: Arc<Watch>,
+    connection: Rc<Connection>,
     stopwatch: Stopwatch,
     outcome: Outcome,
     status: u16,
@@ -41,7 +41,13 @@ pub(super) enum Kind {
     /// From the application, which may pause for as long as `patience`.
     Proxied { answer: Answer, patience: Duration },
     /// There is none: both ends change to another protocol.
-    Switched(OnUpgrade),
+    Switched(Switched),
+}
+
+/// The application's end of a connection that changes its protocol.
+pub(super) struct Switched {
+    pub(super) application: OnUpgrade,
+    pub(super) is_websocket: bool,
 }
 
 /// The body of every answer to a browser.
@@ -54,19 +60,18 @@ impl Exchange {
     /// Begins with the request's head, which will be gone when the line is written.
     pub(super) fn begin(
         worker: &Rc<Worker>,
-        watch: &Arc<Watch>,
-        peer: &Peer,
+        connection: &Rc<Connection>,
         request: &Request<Incoming>,
     ) -> Self {
         Self {
             worker: Rc::clone(worker),
-            watch: Arc::clone(watch),
+            connection: Rc::clone(connection),
             stopwatch: Stopwatch::start(),
             outcome: Outcome::Refused,
             status: 0,
             sent: 0,
             upgrade: None,
-            line: worker.lines.line(peer.address, request).map(Box::new),
+            line: worker.lines.line(connection.peer().address, request).map(Box::new),
         }
     }
 
@@ -126,8 +131,8 @@ impl Exchange {
         self.status = response.status().as_u16();
         let (head, kind) = response.into_parts();
         let body = match (kind, self.upgrade.take()) {
-            (Kind::Switched(application), Some(browser)) => {
-                tunnel::open(browser, application, self);
+            (Kind::Switched(switched), Some(browser)) => {
+                tunnel::open(browser, switched, self);
                 AnswerBody { kind: Kind::Own(Bytes::new()), exchange: None }
             }
             (kind, _) => AnswerBody { kind, exchange: Some(self) },
@@ -140,6 +145,11 @@ impl Exchange {
         &self.worker
     }
 
+    /// The connection that it is on.
+    pub(super) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
     /// Counts bytes of the answer.
     pub(super) fn count(&mut self, bytes: u64) {
         self.sent += bytes;
@@ -149,11 +159,18 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let elapsed = self.stopwatch.elapsed();
+        if let Some(why) = self.connection.revoked() {
+            self.outcome = Outcome::Revoked;
+            if let Some(line) = &mut self.line {
+                line.add_cause(why.message());
+            }
+        }
         self.worker.counters.count(self.outcome, self.status, elapsed);
         if let Some(line) = self.line.take() {
             self.worker.lines.write(*line, self.status, self.sent, elapsed, self.outcome);
         }
-        self.watch.enter(Phase::Idle, self.worker.idle_timeout);
+        self.connection.answered();
+        self.connection.watch().enter(Phase::Idle, self.worker.idle_timeout);
     }
 }
 
@@ -192,11 +209,11 @@ impl Body for AnswerBody {
                 let polled = Pin::new(answer).poll_frame(context);
                 if let Some(exchange) = exchange {
                     match polled {
-                        Poll::Pending if exchange.watch.take(Verdict::Late) => {
+                        Poll::Pending if exchange.connection.watch().take(Verdict::Late) => {
                             return Poll::Ready(Some(Err(AnswerError::Late)));
                         }
-                        Poll::Pending => exchange.watch.enter(Phase::Rest, *patience),
-                        Poll::Ready(_) => exchange.watch.work(),
+                        Poll::Pending => exchange.connection.watch().enter(Phase::Rest, *patience),
+                        Poll::Ready(_) => exchange.connection.watch().work(),
                     }
                 }
                 polled.map(|frame| {

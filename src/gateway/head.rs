@@ -49,12 +49,14 @@ pub(super) struct Origin {
 }
 
 /// The host asked for, as sent and as compared.
+#[derive(Clone)]
 pub(super) struct Host {
     sent: Option<HeaderValue>,
     name: Name,
 }
 
 /// A name in lower case: mostly a part of what was sent.
+#[derive(Clone)]
 enum Name {
     Sent(Range<usize>),
     Folded(String),
@@ -163,6 +165,12 @@ impl Host {
             None => return Err(Refusal::MalformedRequest("`Host` is not a name")),
         };
         Ok(Self { sent: Some(sent.clone()), name })
+    }
+
+    /// The same, without a part in the buffer that the request was read into.
+    pub(super) fn to_owned_copy(&self) -> Self {
+        let copy = |sent: &HeaderValue| HeaderValue::from_bytes(sent.as_bytes()).ok();
+        Self { sent: self.sent.as_ref().and_then(copy), name: self.name.clone() }
     }
 
     /// The host in lower case, without a port and without a dot at the end; empty when not sent.

@@ -4,21 +4,27 @@
 //! the head says, who is asking, what the application is told, the exchange with its log line.
 //! What is decided, and how, stands in [`domain`](crate::domain).
 
+mod connection;
 mod exchange;
 mod head;
 mod own_pages;
 mod policy;
+mod revocation;
 mod said;
 pub mod settings;
 mod stop;
+mod streams;
 mod told;
 mod tunnel;
 mod visitor;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
@@ -26,6 +32,7 @@ use http::header::{CONNECTION, REFERER, SET_COOKIE};
 use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
+pub use connection::Connection;
 pub use exchange::AnswerBody;
 pub use head::Peer;
 pub use policy::Policy;
@@ -43,13 +50,14 @@ use crate::web::forwarding::{self, Told};
 use crate::web::glance::{Glance, Seen};
 use crate::web::instructions::Instructions;
 use crate::web::refusal::Refusal;
-use crate::web::watch::{Ticks, Watch};
+use crate::web::watch::Ticks;
 
-use exchange::{Exchange, Kind};
+use exchange::{Exchange, Kind, Switched};
 use head::{Head, Origin};
 use said::Subject;
 use settings::Route;
 use stop::Stop;
+use streams::{Admission, Streams};
 use visitor::Caller;
 
 /// What all workers share.
@@ -62,6 +70,17 @@ pub struct Gateway {
     pub directory: Arc<Directory>,
     /// Where everything slow runs: pages, passwords, the database.
     pub control: tokio::runtime::Handle,
+    /// Tells whenever another policy is in force.
+    pub reloads: tokio::sync::watch::Sender<()>,
+}
+
+impl Gateway {
+    /// Puts another policy in force, for every request that begins from now on and for what is
+    /// still open of those before.
+    pub fn enforce(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+        self.reloads.send_replace(());
+    }
 }
 
 /// One worker's share of the gateway; it never leaves its thread.
@@ -76,6 +95,8 @@ pub struct Worker {
     now: Cell<Timestamp>,
     idle_timeout: Duration,
     open_tunnels: Cell<usize>,
+    streams: Rc<Streams>,
+    tunnel_buffer: RefCell<Vec<u8>>,
 }
 
 /// A worker's own handle on the policy: a request takes it without touching a count that other
@@ -105,12 +126,14 @@ impl Worker {
             policy: RefCell::new(CurrentPolicy { latest, kept }),
             pool: Pool::new(clock.clone()),
             told: RefCell::default(),
+            streams: Rc::new(Streams::new(Arc::clone(&counters))),
             counters,
             lines,
             clock,
             now: Cell::new(now),
             idle_timeout,
             open_tunnels: Cell::new(0),
+            tunnel_buffer: RefCell::default(),
         }
     }
 
@@ -123,6 +146,7 @@ impl Worker {
     pub fn tick(&self, elapsed: Duration, now: Timestamp) {
         self.clock.set(elapsed);
         self.now.set(now);
+        self.streams.tick(self.clock.now(), now);
     }
 
     /// How many changed protocols are still spoken through this worker.
@@ -152,17 +176,16 @@ impl Worker {
     /// waits for nothing, and by boxing what is rare.
     pub async fn answer(
         self: Rc<Self>,
-        peer: Rc<Peer>,
-        watch: Arc<Watch>,
+        connection: Rc<Connection>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, Infallible> {
-        watch.work();
+        connection.begin();
         let held = self.policy();
         let (method, glance) = (request.method().clone(), Glance::over(request.headers()));
-        let mut exchange = Exchange::begin(&self, &watch, &peer, &request);
-        let request =
-            Box::new(request.map(|body| RequestBody::new(body, &held.0.stripped, &watch)));
-        let passing = self.pass(&held.0, &peer, &watch, glance, request, &mut exchange);
+        let mut exchange = Exchange::begin(&self, &connection, &request);
+        let watch = connection.watch();
+        let request = Box::new(request.map(|body| RequestBody::new(body, &held.0.stripped, watch)));
+        let passing = self.pass(&held.0, &connection, glance, request, &mut exchange);
         let response = match passing.await {
             Ok(response) => response,
             Err(stop) => refuse(&held.0, &stop, &method, Audience::of(glance), &mut exchange),
@@ -174,14 +197,13 @@ impl Worker {
     async fn pass(
         self: &Rc<Self>,
         policy: &Arc<Policy>,
-        peer: &Peer,
-        watch: &Arc<Watch>,
+        connection: &Rc<Connection>,
         glance: Glance,
         mut request: Outgoing,
         exchange: &mut Exchange,
     ) -> Result<Response<Kind>, Box<Stop>> {
         // The path is read once; this value is what is judged and what is sent.
-        let Head { path, origin } = Head::read(&request, glance, peer, policy)?;
+        let Head { path, origin } = Head::read(&request, glance, connection.peer(), policy)?;
         exchange.expect_upgrade(glance, &mut request);
 
         // Who is asking.
@@ -204,6 +226,8 @@ impl Worker {
         // Which rule, and whether it lets this visitor pass.
         let (route, mut permitted) = judge(policy, path, &origin, &caller, request)?;
         exchange.allow(&route.rule);
+        let admission = Admission::of(&caller, &origin, permitted.request_mut());
+        connection.admit(admission, self.clock.now());
 
         // What the application is told, and what it answers.
         let application = &policy.applications[route.application];
@@ -214,11 +238,20 @@ impl Worker {
         let told = self.tell(policy, route, origin, &caller, &mut permitted)?;
         let mut cookie = caller.renewed_cookie.take();
         drop(caller);
-        let forwarded = upstream::forward(&self.pool, application, permitted, told, watch).await;
+        let watch = connection.watch();
+        let mut forward = pin!(upstream::forward(&self.pool, application, permitted, told, watch));
+        let forwarded = poll_fn(|context| match connection.take_revocation() {
+            Some(why) => Poll::Ready(Err(why)),
+            None => forward.as_mut().poll(context).map(Ok),
+        });
+        let forwarded = forwarded.await.map_err(|why| self.stop(connection, why, route))?;
         let (mut response, said) = receive(policy, application, forwarded)?;
 
         // What it says of the visitor's session.
         if let (Some(said), Some(subject)) = (said, subject) {
+            if said.is_logout() {
+                connection.release();
+            }
             let (name, status) = (&application.settings.name, response.status());
             let changed = Box::pin(said::obey(self, policy, name, said, subject, status)).await?;
             cookie = changed.or(cookie);
@@ -281,10 +314,13 @@ fn receive(
             let protocol = forwarding::upgrade_of(response.headers());
             let said = forwarding::clean_answer(response.headers_mut(), is_trusted);
             policy.cookies.rename(response.headers_mut());
-            if let Some(protocol) = protocol {
-                forwarding::set_upgrade(response.headers_mut(), protocol);
+            if let Some(protocol) = &protocol {
+                forwarding::set_upgrade(response.headers_mut(), protocol.clone());
             }
-            Ok((response.map(|()| Kind::Switched(tunnel)), said))
+            let is_websocket = protocol
+                .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+            let switched = Switched { application: tunnel, is_websocket };
+            Ok((response.map(|()| Kind::Switched(switched)), said))
         }
         Err(error) => Err(refusal_for(error, &application.settings.name)),
     }
@@ -338,7 +374,7 @@ fn refuse(
     exchange.refuse(&stop.refusal, stop.rule.as_deref());
     let asked = stop.asked(method, audience);
     let mut response = policy.pages.refuse(&stop.refusal, &asked).map(Kind::Own);
-    if stop.refusal.ends_the_connection() {
+    if stop.ends_the_connection() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

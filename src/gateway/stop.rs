@@ -2,8 +2,11 @@
 
 use http::{HeaderValue, Method};
 
+use super::settings::Route;
+use super::streams::Admitted;
 use crate::domain::Visitor;
 use crate::pages::{Asked, Audience};
+use crate::telemetry::Revoked;
 use crate::web::refusal::Refusal;
 
 /// A request that is stopped: why, and what of it the answer depends on.
@@ -15,6 +18,8 @@ pub(super) struct Stop {
     pub(super) target: String,
     pub(super) referer: Option<HeaderValue>,
     pub(super) login_url: Option<String>,
+    /// Whether it had been admitted before.
+    pub(super) is_revoked: bool,
 }
 
 impl From<Refusal> for Stop {
@@ -28,6 +33,7 @@ impl From<Refusal> for Stop {
             target: String::new(),
             referer: None,
             login_url: None,
+            is_revoked: false,
         }
     }
 }
@@ -39,6 +45,30 @@ impl From<Refusal> for Box<Stop> {
 }
 
 impl Stop {
+    /// A request that was admitted, and whose right was taken back before there was an answer.
+    pub(super) fn revoked(why: Revoked, admitted: Option<&Admitted>, route: &Route) -> Self {
+        let refusal = match why {
+            Revoked::Ended | Revoked::Expired | Revoked::User => Refusal::LogIn,
+            Revoked::Right | Revoked::Reload => Refusal::Denied,
+            Revoked::Undecided => Refusal::Unavailable(why.message().to_owned()),
+        };
+        let text = |text: fn(&Admitted) -> &str| admitted.map_or("", text).to_owned();
+        Self {
+            rule: Some(route.rule.clone()),
+            host: text(|admitted| admitted.host.as_sent()),
+            target: text(|admitted| &admitted.target),
+            login_url: Some(route.login_url.clone()),
+            is_revoked: true,
+            ..Self::from(refusal)
+        }
+    }
+
+    /// Whether nothing more is read from the connection: what follows may be the rest of a body
+    /// that nobody wants any more.
+    pub(super) fn ends_the_connection(&self) -> bool {
+        self.is_revoked || self.refusal.ends_the_connection()
+    }
+
     /// The request as the pages see it.
     pub(super) fn asked<'a>(&'a self, method: &'a Method, audience: Audience) -> Asked<'a> {
         Asked {

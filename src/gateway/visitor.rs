@@ -1,11 +1,14 @@
-//! Who is asking: from the cookie to a [`Visitor`].
+//! Who is asking: from the cookie to a [`Visitor`], and whether a visitor of before still is one.
 
 use http::{HeaderValue, Request};
 
 use super::head::Origin;
+use super::streams::CameBy;
 use super::{Gateway, Policy};
 use crate::accounts::Known;
+use crate::domain::identity::Ended;
 use crate::domain::{Guest, Identity, SessionId, SessionKey, Timestamp, UserId, Visitor};
+use crate::telemetry::Revoked;
 use crate::web::cookie;
 use crate::web::refusal::Refusal;
 
@@ -89,5 +92,63 @@ impl Stranger {
             Ok(_now_in_memory) => Ok(()),
             Err(error) => Err(Refusal::Unavailable(error.to_string())),
         }
+    }
+}
+
+/// Who a visitor of before is now.
+pub(super) enum Still {
+    /// The same, as of now; or, after a session that was nobody's, somebody without one.
+    Here(Visitor),
+    /// Nobody any more.
+    Gone(Revoked),
+    /// The session is live; this user has to be asked for.
+    Unknown(UserId),
+}
+
+/// Finds out whether somebody who came by a session still does. Nothing counts as seen by that.
+pub(super) fn is_still(
+    gateway: &Gateway,
+    policy: &Policy,
+    came_by: &CameBy,
+    now: Timestamp,
+    known: impl Fn(UserId) -> Option<Known>,
+) -> Still {
+    let lifetime = &policy.sessions.lifetime;
+    let found = gateway.sessions.find(&came_by.key, now, lifetime);
+    if let Some(record) = &found {
+        let ends = record.span.limits(lifetime).map(|(_, end)| end).min();
+        came_by.ends.set(ends.unwrap_or(record.span.expires));
+    }
+    let Some(login) = &came_by.login else {
+        return Still::Here(match found {
+            Some(record) => Visitor::Guest(Guest { span: record.span, data: record.data }),
+            None => Visitor::Anonymous,
+        });
+    };
+    let user = known(login.user());
+    came_by.is_doubtful.set(came_by.is_doubtful.get() && user.is_none());
+    let Some((session, data)) = found.and_then(|record| Some((record.login?, record.data))) else {
+        // Sessions of a user who is another are ended by whoever finds that out first.
+        let is_another = match user {
+            None => came_by.is_doubtful.get(),
+            Some(Known::Gone) => true,
+            Some(Known::User(user)) => !user.is_active || user.password.mark() != login.password(),
+        };
+        return Still::Gone(match is_another {
+            true => Revoked::User,
+            false if came_by.ends.get() <= now => Revoked::Expired,
+            false => Revoked::Ended,
+        });
+    };
+    match user {
+        None => Still::Unknown(session.user()),
+        Some(Known::Gone) => Still::Gone(Revoked::User),
+        Some(Known::User(user)) => match Identity::confirm(session, user, now, lifetime) {
+            Ok(identity) => Still::Here(Visitor::SignedIn(identity.with_data(data))),
+            Err(Ended::Expired) => Still::Gone(Revoked::Expired),
+            Err(Ended::Inactive | Ended::PasswordChanged | Ended::OtherUser) => {
+                Still::Gone(Revoked::User)
+            }
+        },
     }
 }

@@ -7,14 +7,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use crate::gateway::{Peer, Worker};
+use crate::gateway::{Connection, Worker};
 use crate::server::Limits;
 use crate::web::watch::{Phase, Verdict, Watch};
 
@@ -22,27 +24,29 @@ use crate::web::watch::{Phase, Verdict, Watch};
 pub(super) async fn serve(
     stream: TcpStream,
     from: SocketAddr,
-    port: u16,
     http: &http1::Builder,
     worker: &Rc<Worker>,
     limits: &Limits,
-    watch: Arc<Watch>,
+    browser: Rc<Connection>,
 ) {
-    let peer = Rc::new(Peer::new(from.ip(), port, false));
+    let watch = Arc::clone(browser.watch());
     let socket = Watched {
         stream: TokioIo::new(stream),
         watch: Arc::clone(&watch),
         header_timeout: limits.header_timeout,
     };
-    let service = service_fn(|request| {
-        Rc::clone(worker).answer(Rc::clone(&peer), Arc::clone(&watch), request)
-    });
+    let service = service_fn(|request| Rc::clone(worker).answer(Rc::clone(&browser), request));
     let mut connection = std::pin::pin!(http.serve_connection(socket, service).with_upgrades());
     let mut is_known = false;
     poll_fn(|context| {
         if !is_known {
             watch.set_task(context.waker());
             is_known = true;
+        }
+        // Before anything else, so that not a byte goes out afterwards.
+        if watch.is_to_be_cut() {
+            tracing::debug!(peer = %from, "the right to what was open has ended");
+            return Poll::Ready(());
         }
         if watch.take(Verdict::Cut) {
             tracing::debug!(peer = %from, "the connection took too long");
@@ -64,7 +68,20 @@ pub(super) async fn serve(
 struct Watched {
     stream: TokioIo<TcpStream>,
     watch: Arc<Watch>,
-    header_timeout: std::time::Duration,
+    header_timeout: Duration,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.watch.is_revoked() {
+            // What is cut off must not look complete where only the end of the connection is the
+            // end of a body; and what the kernel still has to send shall not arrive.
+            if let Err(error) = SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO))
+            {
+                tracing::debug!(%error, "a connection was closed instead of reset");
+            }
+        }
+    }
 }
 
 impl Read for Watched {

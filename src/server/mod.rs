@@ -146,6 +146,7 @@ async fn serve(
         sessions: Arc::clone(&sessions),
         directory: Arc::clone(&directory),
         control,
+        reloads: watch::Sender::default(),
     });
 
     let access_log =

@@ -80,7 +80,7 @@ impl Reloader {
         self.succeeded.store(compiled.is_ok(), Relaxed);
         match compiled {
             Ok(policy) => {
-                self.gateway.policy.store(Arc::new(policy));
+                self.gateway.enforce(policy);
                 tracing::info!("the configuration was read again and is in force");
                 Ok(())
             }

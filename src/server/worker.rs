@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use super::clock::wall_clock;
 use super::connection;
 use super::settings::Limits;
-use crate::gateway::{Gateway, Worker};
+use crate::gateway::{Connection, Gateway, Peer, Worker};
 use crate::telemetry::{AccessLines, Counters, Stopwatch};
 use crate::web::socket;
-use crate::web::watch::{Bounds, TICK, Ticks, Verdict, Watch};
+use crate::web::watch::{Bounds, TICK, Ticks, Verdict};
 
 /// How long to wait when the process has no descriptor left for one more connection.
 const EXHAUSTED: Duration = Duration::from_millis(50);
@@ -76,7 +76,7 @@ pub(super) async fn join(workers: Vec<JoinHandle<()>>) {
 
 /// A worker's open connections.
 struct Connections {
-    open: RefCell<HashMap<u64, Arc<Watch>, foldhash::fast::RandomState>>,
+    open: RefCell<HashMap<u64, Rc<Connection>, foldhash::fast::RandomState>>,
     next: Cell<u64>,
     /// Over all workers.
     total: Arc<AtomicUsize>,
@@ -110,6 +110,7 @@ async fn work(share: Share) {
         total: connections,
         counters,
     });
+    tokio::task::spawn_local(Rc::clone(&worker).watch_over_streams());
     tokio::task::spawn_local(tick(Rc::clone(&worker), Rc::clone(&connections), limits));
     let accepting: Vec<_> = listeners
         .into_iter()
@@ -134,8 +135,8 @@ async fn work(share: Share) {
 
 async fn drain(worker: &Worker, connections: &Connections) {
     loop {
-        for watch in connections.open.borrow().values() {
-            watch.decide(Verdict::Drain);
+        for connection in connections.open.borrow().values() {
+            connection.watch().decide(Verdict::Drain);
         }
         if connections.open.borrow().is_empty() && worker.open_tunnels() == 0 {
             return;
@@ -153,8 +154,11 @@ async fn tick(worker: Rc<Worker>, connections: Rc<Connections>, limits: Limits) 
     loop {
         interval.tick().await;
         worker.tick(started.elapsed(), wall_clock());
-        for watch in connections.open.borrow().values() {
-            watch.check(&bounds);
+        for connection in connections.open.borrow().values() {
+            connection.watch().check(&bounds);
+            if connection.watch().is_attended() {
+                worker.look_at(connection);
+            }
         }
         until_sweep -= 1;
         if until_sweep == 0 {
@@ -185,8 +189,9 @@ async fn accept(
                 continue;
             }
         };
-        let watch = Arc::new(Watch::new(worker.clock().clone(), limits.header_timeout));
-        let Some(place) = Connections::enter(&connections, &watch, limits.max_connections) else {
+        let peer = Peer::new(from.ip(), port, false);
+        let browser = worker.connect(peer, limits.header_timeout);
+        let Some(place) = Connections::enter(&connections, &browser, limits.max_connections) else {
             tracing::warn!(peer = %from, "`max_connections` are open; one more was closed");
             continue;
         };
@@ -197,7 +202,7 @@ async fn accept(
         let (worker, http) = (Rc::clone(&worker), Rc::clone(&http));
         tokio::task::spawn_local(async move {
             let _place = place;
-            connection::serve(stream, from, port, &http, &worker, &limits, watch).await;
+            connection::serve(stream, from, &http, &worker, &limits, browser).await;
         });
     }
 }
@@ -223,14 +228,14 @@ struct Place {
 }
 
 impl Connections {
-    fn enter(connections: &Rc<Self>, watch: &Arc<Watch>, limit: usize) -> Option<Place> {
+    fn enter(connections: &Rc<Self>, browser: &Rc<Connection>, limit: usize) -> Option<Place> {
         if connections.total.fetch_add(1, Relaxed) >= limit {
             connections.total.fetch_sub(1, Relaxed);
             return None;
         }
         let number = connections.next.get();
         connections.next.set(number + 1);
-        connections.open.borrow_mut().insert(number, Arc::clone(watch));
+        connections.open.borrow_mut().insert(number, Rc::clone(browser));
         connections.counters.connected();
         Some(Place { number, connections: Rc::clone(connections) })
     }

@@ -213,6 +213,12 @@ impl Line {
         self.rule.clear();
         escape(&mut self.rule, rule.as_bytes());
     }
+
+    /// Adds to the rule why it did not stay at what it had decided.
+    pub fn add_cause(&mut self, cause: &str) {
+        self.rule.push_str(": ");
+        escape(&mut self.rule, cause.as_bytes());
+    }
 }
 
 /// Writes `bytes` so that they stay in their line and in their quotes.

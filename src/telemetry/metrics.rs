@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::OnDisk;
+use super::{OnDisk, Revoked};
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Outcome {
     LogIn,
     /// Its visitor may not.
     Denied,
+    /// It was allowed, and ended before its end because its visitor may not any more.
+    Revoked,
     /// One of the gateway's own pages answered.
     OwnPage,
     /// It was malformed or too large.
@@ -34,10 +36,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Allowed,
         Self::LogIn,
         Self::Denied,
+        Self::Revoked,
         Self::OwnPage,
         Self::Refused,
         Self::UpstreamFailed,
@@ -50,6 +53,7 @@ impl Outcome {
             Self::Allowed => "allow",
             Self::LogIn => "login",
             Self::Denied => "deny",
+            Self::Revoked => "revoked",
             Self::OwnPage => "page",
             Self::Refused => "refuse",
             Self::UpstreamFailed => "upstream_failed",
@@ -99,6 +103,8 @@ pub struct Counters {
     session_changes: [AtomicU64; SessionChange::ALL.len()],
     connections: AtomicU64,
     open_connections: AtomicU64,
+    open_streams: AtomicU64,
+    revoked: [AtomicU64; Revoked::ALL.len()],
 }
 
 fn add(counter: &AtomicU64, amount: u64) {
@@ -132,6 +138,16 @@ impl Counters {
     /// Counts one that ended.
     pub fn disconnected(&self) {
         self.open_connections.store(self.open_connections.load(Relaxed).saturating_sub(1), Relaxed);
+    }
+
+    /// Notes how many streams are open.
+    pub fn streams(&self, open: usize) {
+        self.open_streams.store(u64::try_from(open).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Counts a stream that was ended because its visitor may not pass any more.
+    pub fn revoked(&self, why: Revoked) {
+        add(&self.revoked[why as usize], 1);
     }
 }
 
@@ -236,6 +252,17 @@ impl Collector for Everything {
         type NoLabels = [(&'static str, &'static str); 0];
         durations.encode_histogram::<NoLabels>(seconds, count, &buckets, None)?;
 
+        let mut revoked = encoder.encode_descriptor(
+            "revoked_streams",
+            "Streams that were ended because their visitor may not pass any more",
+            None,
+            MetricType::Counter,
+        )?;
+        for why in Revoked::ALL {
+            let count = self.sum(|worker| &worker.revoked[why as usize]);
+            ConstCounter::new(count).encode(revoked.encode_family(&[("reason", why.name())])?)?;
+        }
+
         let counters = [
             ("connections", "Connections taken", self.sum(|worker| &worker.connections)),
             ("lost_log_lines", "Access log lines that were dropped", self.gauges.lost_lines()),
@@ -245,9 +272,11 @@ impl Collector for Everything {
             ConstCounter::new(value).encode(metric)?;
         }
         let open = self.sum(|worker| &worker.open_connections);
+        let streams = self.sum(|worker| &worker.open_streams);
         let reload_succeeded = u64::from(self.gauges.reload_succeeded());
         let gauges = [
             ("open_connections", "Connections open now", open),
+            ("open_streams", "Streams open now", streams),
             ("sessions", "Live sessions", self.gauges.sessions()),
             ("reload_success", "Whether the last reload was taken", reload_succeeded),
         ];

@@ -6,11 +6,13 @@
 mod access_log;
 mod metrics;
 mod on_disk;
+mod revoked;
 pub mod settings;
 mod stopwatch;
 
 pub use access_log::{AccessLines, AccessLogWriter, Line};
 pub use metrics::{Counters, Exposition, Gauges, Outcome, SessionChange};
 pub use on_disk::OnDisk;
+pub use revoked::Revoked;
 pub use settings::{AccessLog, Settings};
 pub use stopwatch::Stopwatch;

@@ -109,6 +109,9 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Self::Streaming(body) = self.get_mut() else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(&mut body.incoming).poll_frame(context));
+        if matches!(frame, Some(Ok(_))) {
+            body.watch.hear();
+        }
         if frame.is_none() || body.incoming.is_end_stream() {
             body.watch.want_body(false);
         }

@@ -53,6 +53,9 @@ pub struct Watch {
     reading_since: AtomicU32,
     writing_since: AtomicU32,
     wants_body: AtomicBool,
+    was_heard: AtomicBool,
+    is_attended: AtomicBool,
+    is_revoked: AtomicBool,
     verdict: AtomicU8,
     task: Mutex<Option<Waker>>,
 }
@@ -107,6 +110,9 @@ impl Watch {
             reading_since: AtomicU32::new(0),
             writing_since: AtomicU32::new(0),
             wants_body: AtomicBool::new(false),
+            was_heard: AtomicBool::new(false),
+            is_attended: AtomicBool::new(false),
+            is_revoked: AtomicBool::new(false),
             verdict: AtomicU8::new(Verdict::None as u8),
             task: Mutex::new(None),
         };
@@ -134,6 +140,60 @@ impl Watch {
     /// Says whether the rest of a request's body is wanted from the browser.
     pub fn want_body(&self, wanted: bool) {
         self.wants_body.store(wanted, Relaxed);
+    }
+
+    /// Whether the rest of a request's body is wanted from the browser.
+    pub fn wants_body(&self) -> bool {
+        self.wants_body.load(Relaxed)
+    }
+
+    /// Notes that a part of a request's body came from the browser.
+    pub fn hear(&self) {
+        if !self.was_heard.load(Relaxed) {
+            self.was_heard.store(true, Relaxed);
+        }
+    }
+
+    /// Whether anything was heard since this was last asked.
+    pub fn take_heard(&self) -> bool {
+        let was_heard = self.was_heard.load(Relaxed);
+        if was_heard {
+            self.was_heard.store(false, Relaxed);
+        }
+        was_heard
+    }
+
+    /// Says whether something lasts on the connection that is looked at in every tick.
+    pub fn attend(&self, attended: bool) {
+        self.is_attended.store(attended, Relaxed);
+    }
+
+    /// Whether something does.
+    pub fn is_attended(&self) -> bool {
+        self.is_attended.load(Relaxed)
+    }
+
+    /// Takes back the right to what goes on on the connection, and wakes its task. That is no
+    /// verdict of the clock's, which another one may replace.
+    pub fn revoke(&self) {
+        self.is_revoked.store(true, Relaxed);
+        self.wake();
+    }
+
+    /// Whether the right to what goes on was taken back.
+    pub fn is_revoked(&self) -> bool {
+        self.is_revoked.load(Relaxed)
+    }
+
+    /// Whether the right to what goes on was taken back, and nothing but the end of the connection
+    /// would tell the browser: while the application has not begun to answer, we can.
+    pub fn is_to_be_cut(&self) -> bool {
+        self.is_revoked() && self.phase.load(Relaxed) != Phase::Answer as u8
+    }
+
+    /// Takes note that the browser was told, and lets the connection go on or end well.
+    pub fn pardon(&self) {
+        self.is_revoked.store(false, Relaxed);
     }
 
     /// Notes whether the socket had something to read.
@@ -175,13 +235,17 @@ impl Watch {
     /// Decides, and wakes the connection's task.
     pub fn decide(&self, verdict: Verdict) {
         self.verdict.store(verdict as u8, Relaxed);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waker) = &*task {
             waker.wake_by_ref();
         }
     }
 
-    /// Remembers the task to wake; once is enough, a connection stays in its task.
+    /// Remembers the task to wake; once is enough for as long as the connection stays in a task.
     pub fn set_task(&self, waker: &Waker) {
         *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }

@@ -26,6 +26,8 @@ mod limits;
 mod logging;
 mod login;
 mod next;
+mod open_sockets;
+mod open_streams;
 mod paths;
 mod proxying;
 mod revocation;

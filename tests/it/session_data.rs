@@ -10,6 +10,7 @@ use crate::support::{
     people::PASSWORD,
     script::{Latch, Script, Step},
     visitor::Visitor,
+    websocket::Socket,
     wire::Wire,
 };
 
@@ -429,10 +430,44 @@ async fn slow_answer_brings_no_session_back() {
     ada.logs_out().await;
     latch.open();
     let answer = slow.await.unwrap();
-    answer.is_forwarded_as("ada");
+    answer.asks_to_log_in("/private/slow");
     assert_eq!(answer.all("set-cookie"), Vec::<&str>::new(), "{answer:?}");
     before.get("/private/").await.asks_to_log_in("/private/");
     assert_eq!(color(&before, "/public/").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn answer_that_logs_out_arrives_whole() {
+    let gate = TRUSTING.gate().await;
+    let latch = Latch::new();
+    let said = b"HTTP/1.1 200 OK\r\nVestibule-Logout: 1\r\nContent-Length: 12\r\n\r\nSee ".to_vec();
+    let steps = [Step::Send(said), Step::Hold(latch.clone()), Step::Send(b"you soon".to_vec())];
+    gate.upstream.on("/private/bye/slow", Script::new(steps));
+    let ada = gate.sign_in("ada").await;
+    let mut wire = gate.connect().await;
+    let cookie = ada.cookie_line();
+    wire.send(format!("GET /private/bye/slow HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n")).await;
+    assert!(wire.head().await.starts_with("HTTP/1.1 200 "));
+    // What else the session has open is cut off, but not what says that it has ended.
+    ada.get("/private/").await.asks_to_log_in("/private/");
+    latch.open();
+    assert_eq!(wire.bytes(12).await, b"See you soon");
+}
+
+#[tokio::test]
+async fn what_is_open_because_of_a_guest_s_session_ends_with_it() {
+    let gate = Gate::start(&town_and(TRUST)).await;
+    page(&gate, "/public/try", "Vestibule-Session-Set: beta=yes\r\n");
+    let mut guest = gate.visitor();
+    let answer = guest.get("/public/try").await;
+    guest.keeps(&answer);
+    let mut beta = Socket::open(&gate, &guest, "/beta/socket").await;
+    let mut public = Socket::open(&gate, &guest, "/public/socket").await;
+    gate.run(&["reload"]);
+    beta.is_open().await;
+    gate.run(&["session", "revoke", "--all"]);
+    beta.is_ended_because("you may not see this any more").await;
+    public.is_open().await;
 }
 
 #[tokio::test]

@@ -175,6 +175,15 @@ impl Gate {
         self.access.lock().unwrap().clone()
     }
 
+    /// The value of a metric, written with its labels as `/metrics` has it; 0 where there is none of it.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let mut wire = Wire::connect(self.admin_address()).await;
+        wire.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        let text = wire.answer().await.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+
     pub(crate) fn admin_address(&self) -> SocketAddr {
         announced_address(&self.log(), "admin on http://").unwrap()
     }

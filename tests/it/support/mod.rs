@@ -10,6 +10,7 @@ pub(crate) mod script;
 pub(crate) mod socket;
 pub(crate) mod spellings;
 pub(crate) mod visitor;
+pub(crate) mod websocket;
 pub(crate) mod wire;
 
 use std::{

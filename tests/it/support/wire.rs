@@ -17,13 +17,14 @@ pub(crate) struct Wire {
     stream: TcpStream,
     received: Vec<u8>,
     ended: bool,
+    was_reset: bool,
 }
 
 impl Wire {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = timeout(DEADLINE, TcpStream::connect(address)).await.unwrap().unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, received: Vec::new(), ended: false }
+        Self { stream, received: Vec::new(), ended: false, was_reset: false }
     }
 
     /// Sends bytes. A peer that has closed already is no failure here: its answer, or the end, is what the test reads next.
@@ -143,8 +144,13 @@ impl Wire {
                 "no byte for {patience:?}; unread so far: {:?}",
                 String::from_utf8_lossy(&self.received)
             )),
-            Ok(Ok(0) | Err(_)) => {
+            Ok(Ok(0)) => {
                 self.ended = true;
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                self.ended = true;
+                self.was_reset = error.kind() == std::io::ErrorKind::ConnectionReset;
                 Ok(())
             }
             Ok(Ok(count)) => {
@@ -152,6 +158,14 @@ impl Wire {
                 Ok(())
             }
         }
+    }
+
+    /// Everything that comes until the gateway resets the connection: a close would be a failure, because what came could
+    /// be taken for the whole.
+    pub(crate) async fn rest_until_reset(&mut self) -> Vec<u8> {
+        let rest = self.rest().await;
+        assert!(self.was_reset, "closed, not reset, after {:?}", String::from_utf8_lossy(&rest));
+        rest
     }
 
     /// Whether the gateway closes, without a further byte, before the test's deadline.
