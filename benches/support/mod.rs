@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod rounds;
 pub(crate) mod sign_in;
+pub(crate) mod socket_server;
 pub(crate) mod stream_server;
 pub(crate) mod usage;
 pub(crate) mod vestibule;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::thread::CpuSet;
 
-use super::{Result, forwarder, now, stream_server, usage};
+use super::{Result, forwarder, now, socket_server, stream_server, usage};
 
 const MARK: &str = "--vestibule-bench-role";
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -167,7 +167,8 @@ pub(crate) fn own_role() -> Option<Vec<OsString>> {
     (arguments.next()? == MARK).then(|| arguments.collect())
 }
 
-/// Becomes what the arguments say: `PARENT CORES exec PROGRAM…`, `… forward LISTEN TO` or `… stream LISTEN`.
+/// Becomes what the arguments say: `PARENT CORES exec PROGRAM…`, `… forward LISTEN TO`,
+/// `… sockets LISTEN` or `… stream LISTEN`.
 pub(crate) fn play(arguments: &[OsString]) -> Result<()> {
     let [parent, cores, role, rest @ ..] = arguments else {
         return Err("a child needs a parent, cores and a role".into());
@@ -180,6 +181,7 @@ pub(crate) fn play(arguments: &[OsString]) -> Result<()> {
             Err(format!("cannot run `{}`: {cause}", program.display()).into())
         }
         (Some("forward"), [listen, to]) => forwarder::serve(address(listen)?, address(to)?),
+        (Some("sockets"), [listen]) => socket_server::serve(address(listen)?),
         (Some("stream"), [listen]) => stream_server::serve(address(listen)?),
         _ => Err(format!("no such role: `{}`", role.display()).into()),
     }

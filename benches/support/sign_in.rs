@@ -15,6 +15,7 @@ use super::connection::{Answer, Connection};
 use super::report::note;
 
 const LOGIN: &str = "/accounts/login/";
+const LOGOUT: &str = "/accounts/logout/";
 
 /// A name and its password.
 pub(crate) struct Credentials {
@@ -52,6 +53,21 @@ pub(crate) fn begin_sessions(
             format!("while logging in: {problem}")
         })?;
     Ok(cookies.into_inner())
+}
+
+/// Ends a session as its browser would; returns when that has been acknowledged.
+pub(crate) async fn log_out(connection: &mut Connection, session: &str) -> Result<()> {
+    let session = format!("sessionid={session}");
+    let page = connection.get(LOGOUT, &session).await?;
+    let token = token(&page)
+        .ok_or_else(|| format!("no logout form with a CSRF token; {}", page.describe()))?;
+    let cookie = page.cookies().fold(session, |cookies, cookie| format!("{cookies}; {cookie}"));
+    let form = Serializer::new(String::new()).append_pair("csrfmiddlewaretoken", &token).finish();
+    let answer = connection.post(LOGOUT, &cookie, form).await?;
+    match answer.status {
+        StatusCode::OK | StatusCode::FOUND | StatusCode::SEE_OTHER => Ok(()),
+        _ => Err(format!("a logout failed; {}", answer.describe()).into()),
+    }
 }
 
 /// Logins over many connections at once, again and again, on a thread of their own until `end`.

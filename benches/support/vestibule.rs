@@ -82,7 +82,7 @@ impl Vestibule {
 
     /// Creates users whom every rule lets in.
     pub(crate) fn create_users(&self, count: usize) -> Result<Vec<Credentials>> {
-        self.command(&["group", "create", "Readers"], "")?;
+        self.command(&["group", "create", GROUP], "")?;
         (0..count)
             .map(|number| {
                 let name = format!("reader{number:04}");
@@ -93,7 +93,7 @@ impl Vestibule {
                     &name,
                     "--password-stdin",
                     "--group",
-                    "Readers",
+                    GROUP,
                     "--permission",
                     PERMISSION,
                 ];
@@ -103,7 +103,19 @@ impl Vestibule {
             .collect()
     }
 
-    fn command(&self, arguments: &[&str], input: &str) -> Result<()> {
+    /// Has the gateway read its file again, after `change`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nothing here outlives the bench, so nothing must survive a crash"
+    )]
+    pub(crate) fn reload(&self, change: impl FnOnce(&str) -> String) -> Result<()> {
+        let text = std::fs::read_to_string(&self.configuration)?;
+        std::fs::write(&self.configuration, change(&text))?;
+        self.command(&["reload"], "")
+    }
+
+    /// Carries out a command, which must succeed.
+    pub(crate) fn command(&self, arguments: &[&str], input: &str) -> Result<()> {
         let mut child = Command::new(PROGRAM)
             .args(arguments)
             .arg("--config")
@@ -136,7 +148,11 @@ pub(crate) fn path(number: usize, rules: usize) -> String {
     format!("{}reports/page.html", prefix(number % rules.max(1)))
 }
 
-const PERMISSION: &str = "bench.read";
+/// What a rule with a permission asks for.
+pub(crate) const PERMISSION: &str = "bench.read";
+
+/// What a rule with groups asks for.
+pub(crate) const GROUP: &str = "Readers";
 
 fn prefix(rule: usize) -> String {
     format!("/area-{rule:05}/")
@@ -183,8 +199,8 @@ enabled = false
         let condition = match rule % 4 {
             0 => "login_required = true".to_owned(),
             1 => format!("permission_required = \"{PERMISSION}\""),
-            2 => "groups = [\"Readers\"]".to_owned(),
-            _ => format!("permission_required = \"{PERMISSION}\", groups = [\"Readers\"]"),
+            2 => format!("groups = [\"{GROUP}\"]"),
+            _ => format!("permission_required = \"{PERMISSION}\", groups = [\"{GROUP}\"]"),
         };
         writeln!(text, "\"{}\" = {{ {condition} }}", prefix(rule))?;
     }
