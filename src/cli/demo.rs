@@ -8,9 +8,11 @@ mod polls;
 mod visitor;
 mod websocket;
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,6 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde::Serialize;
 
 use super::Failure;
-use crate::accounts::settings::Database;
 use crate::accounts::{self, Command, Directory, NewUser};
 use crate::config::{self, Configuration};
 use crate::server::{Reload, wall_clock};
@@ -31,11 +32,14 @@ pub(super) struct Arguments {
     listen: SocketAddr,
 }
 
-/// What the gateway runs with, but for what [`configuration`] fills in.
+/// What the gateway runs with, but for what [`filled_in`] fills in.
 const CONFIGURATION: &str = include_str!("../../config/demo.toml");
 
 /// Where the application listens according to [`CONFIGURATION`].
 const SAMPLE_UPSTREAM: &str = "http://127.0.0.1:3000";
+
+/// Where the gateway listens according to [`CONFIGURATION`].
+const SAMPLE_LISTEN: &str = "listen = [\"127.0.0.1:8000\"]";
 
 const EDITORS: &str = "Site editors";
 
@@ -103,11 +107,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .prefix("vestibule-demo-")
         .tempdir()
         .map_err(|error| failed("no temporary directory", &error))?;
-    let application =
-        application::start().map_err(|error| failed("the sample application", &error))?;
-    let configuration = configuration(address, application, state.path())?;
+    let file = state.path().join("vestibule.toml");
+    let application = application::start(command(&file))
+        .map_err(|error| failed("the sample application", &error))?;
+    let text = filled_in(address, application, state.path());
+    write(&file, &text).map_err(|error| failed("no file for commands", &error))?;
+    let configuration = configuration(&text)?;
     create_users(&configuration.accounts)?;
-    announce_when_it_answers(address).map_err(|error| failed("no thread", &error))?;
+    announce_when_it_answers(address, file).map_err(|error| failed("no thread", &error))?;
     super::serve::start(configuration, end_instead_of_reloading())
 }
 
@@ -124,20 +131,31 @@ fn free_address(wanted: SocketAddr) -> Result<SocketAddr, Failure> {
     })
 }
 
-/// The configuration with addresses and the directory for state filled in.
-fn configuration(
-    address: SocketAddr,
-    application: SocketAddr,
-    state: &Path,
-) -> Result<Configuration, Failure> {
-    let text = CONFIGURATION.replace(SAMPLE_UPSTREAM, &format!("http://{application}"));
-    let mut configuration =
-        config::parse("config/demo.toml", &text).map_err(Failure::Configuration)?;
-    configuration.server.listen = vec![address];
-    configuration.server.state_directory = state.to_owned();
-    configuration.server.admin_socket = state.join("vestibule.sock");
-    configuration.accounts.database = Database::Sqlite(state.join("users.db"));
-    Ok(configuration)
+/// The text of the configuration with addresses and the directory for state filled in.
+fn filled_in(address: SocketAddr, application: SocketAddr, state: &Path) -> String {
+    let listen = format!("listen = [\"{address}\"]\nstate_directory = {state:?}");
+    CONFIGURATION
+        .replace(SAMPLE_UPSTREAM, &format!("http://{application}"))
+        .replace(SAMPLE_LISTEN, &listen)
+}
+
+/// Writes the file by which commands find the running demo.
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    file.write_all(text.as_bytes())
+}
+
+/// The words that a command to the running demo begins and ends with.
+fn command(file: &Path) -> application::Command {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("vestibule"));
+    application::Command {
+        program: program.display().to_string(),
+        file: file.display().to_string(),
+    }
+}
+
+fn configuration(text: &str) -> Result<Configuration, Failure> {
+    config::parse("config/demo.toml", text).map_err(Failure::Configuration)
 }
 
 fn create_users(settings: &accounts::Settings) -> Result<(), Failure> {
@@ -181,13 +199,13 @@ fn end_instead_of_reloading() -> Reload {
 }
 
 /// Says where to click as soon as there is something to see.
-fn announce_when_it_answers(address: SocketAddr) -> io::Result<()> {
+fn announce_when_it_answers(address: SocketAddr, file: PathBuf) -> io::Result<()> {
     let wait = move || {
         // The gateway says itself why it does not come up, and ends the process then.
         while TcpStream::connect(reachable(address)).is_err() {
             std::thread::sleep(Duration::from_millis(20));
         }
-        announce(address);
+        announce(address, &file);
     };
     std::thread::Builder::new().name("banner".to_owned()).spawn(wait).map(drop)
 }
@@ -204,11 +222,11 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 #[expect(clippy::print_stdout, reason = "people are to read this")]
-fn announce(address: SocketAddr) {
-    println!("{}", banner(address));
+fn announce(address: SocketAddr, file: &Path) {
+    println!("{}", banner(address, file));
 }
 
-fn banner(address: SocketAddr) -> String {
+fn banner(address: SocketAddr, file: &Path) -> String {
     let site = format!("http://{}", reachable(address));
     let mut text = String::from("Vestibule demo: a sample application behind the gateway.\n");
     text.push_str("For looking around only: everybody knows the passwords.\n");
@@ -227,12 +245,13 @@ fn banner(address: SocketAddr) -> String {
         ("/reports/", "for carol"),
         ("/staff/", "for ada"),
         ("/color/", "remembers a colour, of strangers too"),
-        ("/socket/", "a WebSocket"),
-        ("/events/", "an event stream"),
+        ("/socket/", "a WebSocket, which ends when you log out elsewhere"),
+        ("/events/", "an event stream, which does so too"),
         ("/headers/", "what the application gets to see"),
     ] {
         text.push_str(&format!("  {:<36} {about}\n", format!("{site}{path}")));
     }
+    text.push_str(&format!("\nCommands find it with\n  --config {}\n", file.display()));
     text.push_str("\nCtrl-C ends it, and nothing of it stays.");
     text
 }
@@ -246,10 +265,12 @@ mod tests {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8000));
         let application = SocketAddr::from(([127, 0, 0, 1], 4711));
         let state = Path::new("/nowhere");
-        let configuration = configuration(listen, application, state).unwrap();
+        let configuration = configuration(&filled_in(listen, application, state)).unwrap();
         let ran = config::run_tests(&configuration, |_| None);
         assert_eq!(ran.unwrap_or_else(|problems| panic!("{problems}")), 11);
         assert_eq!(configuration.server.listen, [listen]);
+        assert_eq!(configuration.server.state_directory, state);
+        assert_eq!(configuration.server.admin_socket, state.join("vestibule.sock"));
         assert!(CONFIGURATION.contains(&format!("upstream = \"{SAMPLE_UPSTREAM}\"")));
     }
 
@@ -264,11 +285,12 @@ mod tests {
 
     #[test]
     fn the_banner_names_everybody_and_warns_when_strangers_can_come() {
-        let text = banner("127.0.0.1:8000".parse().unwrap());
+        let text = banner("127.0.0.1:8000".parse().unwrap(), Path::new("/tmp/x.toml"));
+        assert!(text.contains("\n  --config /tmp/x.toml\n"), "{text}");
         assert!(text.contains("\n  listening on http://127.0.0.1:8000\n"), "{text}");
         assert!(USERS.iter().all(|user| text.contains(user.password)));
         assert!(!text.contains("WARNING"));
-        let text = banner("0.0.0.0:80".parse().unwrap());
+        let text = banner("0.0.0.0:80".parse().unwrap(), Path::new("/tmp/x.toml"));
         assert!(text.contains("listening on http://127.0.0.1:80\n"), "{text}");
         assert!(text.contains("WARNING"));
     }
@@ -277,7 +299,7 @@ mod tests {
     fn every_user_can_log_in_with_the_printed_password() {
         let state = tempfile::tempdir().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 8000));
-        let settings = configuration(address, address, state.path()).unwrap().accounts;
+        let settings = configuration(&filled_in(address, address, state.path())).unwrap().accounts;
         create_users(&settings).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

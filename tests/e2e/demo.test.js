@@ -1,7 +1,9 @@
 // A person with a browser at the demo. Each test is a statement about what they find.
 
 import assert from "node:assert/strict";
+import { exec } from "node:child_process";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import {
   logIn, openAs, startBrowser, startDemo, visitor, visitorWithoutCookies,
 } from "./demo.js";
@@ -267,6 +269,42 @@ test("the WebSocket is closed to who is not logged in", () => withVisitor(async 
     socket.onclose = () => resolve("closed");
   }));
   assert.equal(end, "closed");
+}));
+
+/** What the page on screen says of its connection. */
+const says = (page, words) => page.getByRole("status").filter({ hasText: words }).waitFor();
+
+/** Logs out in another tab of the same browser. */
+async function logOutElsewhere(page) {
+  const [tab] = await Promise.all([
+    page.waitForEvent("popup"),
+    page.getByRole("link", { name: "Log out in another tab" }).click(),
+  ]);
+  await tab.getByRole("button", { name: "Log out" }).click();
+  await tab.getByRole("heading", { name: /logged out/i }).waitFor();
+}
+
+test("an open WebSocket is closed when its visitor logs out in another tab", () => withVisitor(async (page) => {
+  await openAs(page, "carol", "/socket/");
+  await says(page, "connected");
+  await logOutElsewhere(page);
+  await says(page, "closed, because your session has ended (code 1008)");
+}));
+
+test("an open event stream is cut when its visitor logs out in another tab", () => withVisitor(async (page) => {
+  await openAs(page, "carol", "/events/");
+  await says(page, "connected");
+  await page.getByText(/^\d\d:\d\d:\d\d UTC$/).waitFor();
+  await logOutElsewhere(page);
+  await says(page, "cut off, and a new stream was refused");
+}));
+
+test("the command that a page shows closes its WebSocket", () => withVisitor(async (page) => {
+  await openAs(page, "dave", "/socket/");
+  await says(page, "connected");
+  const shown = await page.getByRole("region", { name: "Command" }).textContent();
+  await promisify(exec)(shown.trim());
+  await says(page, "closed, because your session has ended (code 1008)");
 }));
 
 test("the event stream ticks", () => withVisitor(async (page) => {

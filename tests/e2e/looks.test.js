@@ -67,6 +67,15 @@ const PAGES = [
     await page.getByRole("button", { name: "Log out" }).click();
     await page.getByRole("heading", { name: /logged out/i }).waitFor();
   }],
+  ["socket-ended", async (page) => {
+    await openAs(page, "ada", "/socket/");
+    await page.getByText("Hello, ada").waitFor();
+    const tab = await page.context().newPage();
+    await tab.goto("/accounts/logout/");
+    await tab.getByRole("button", { name: "Log out" }).click();
+    await page.getByText("code 1008)").waitFor();
+    await tab.close();
+  }],
 ];
 
 for (const [screen, size] of Object.entries(SCREENS)) {

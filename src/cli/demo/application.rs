@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
+use serde::Serialize;
 use serde_json::json;
 
 use super::pages::{PROBLEM, Pages, file_at, page_at};
@@ -32,11 +33,20 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// The largest form that is read.
 const MAX_FORM: usize = 4096;
 
+/// The words that a command to the running gateway begins and ends with, for people to copy.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Command {
+    /// The program itself.
+    pub(super) program: String,
+    /// What `--config` is to name.
+    pub(super) file: String,
+}
+
 /// Starts the application on a free port of this machine, in a thread of its own that ends with
 /// the process.
-pub(super) fn start() -> io::Result<SocketAddr> {
+pub(super) fn start(command: Command) -> io::Result<SocketAddr> {
     let pages = Pages::new().map_err(io::Error::other)?;
-    let application = Arc::new(Application { pages, poll: Poll::default() });
+    let application = Arc::new(Application { pages, poll: Poll::default(), command });
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -72,6 +82,7 @@ async fn serve(listener: TcpListener, application: Arc<Application>) -> io::Resu
 struct Application {
     pages: Pages,
     poll: Poll,
+    command: Command,
 }
 
 impl Application {
@@ -154,6 +165,7 @@ impl Application {
             tallies => Serde(self.poll.tallies()),
             users => Serde(USERS),
             configuration => CONFIGURATION,
+            command => Serde(&self.command),
         };
         match self.pages.render(template, context! { ..more, ..common }) {
             Ok(html) => answer(status, "text/html; charset=utf-8", html),

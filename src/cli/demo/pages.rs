@@ -17,7 +17,7 @@ const PAGES: [(&str, &str); 11] = [
     ("/configuration/", "configuration.html"),
 ];
 
-const TEMPLATES: [(&str, &str); 13] = [
+const TEMPLATES: [(&str, &str); 14] = [
     ("base.html", include_str!("pages/base.html")),
     ("home.html", include_str!("pages/home.html")),
     ("private.html", include_str!("pages/private.html")),
@@ -31,6 +31,7 @@ const TEMPLATES: [(&str, &str); 13] = [
     ("events.html", include_str!("pages/events.html")),
     ("configuration.html", include_str!("pages/configuration.html")),
     ("problem.html", include_str!("pages/problem.html")),
+    ("watch.html", include_str!("pages/watch.html")),
 ];
 
 /// Files that are sent as they are: path, type, content.

@@ -7,6 +7,10 @@ use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest as
 
 use super::*;
 
+fn command() -> Command {
+    Command { program: "vestibule".to_owned(), file: "/tmp/demo/vestibule.toml".to_owned() }
+}
+
 /// Sends a request for `path` as `headers` say, and gives the answer as text.
 fn ask(application: SocketAddr, request_line: &str, headers: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(application).unwrap();
@@ -25,7 +29,7 @@ const BOB: &str = "Remote-User: bob\r\nRemote-Name: Bob Baker\r\n";
 
 #[test]
 fn every_page_is_there_for_everybody_who_gets_this_far() {
-    let application = start().unwrap();
+    let application = start(command()).unwrap();
     for path in [
         "/",
         "/private/",
@@ -55,7 +59,7 @@ fn every_page_is_there_for_everybody_who_gets_this_far() {
 
 #[test]
 fn a_visitor_is_greeted_and_markup_in_headers_is_only_text() {
-    let application = start().unwrap();
+    let application = start(command()).unwrap();
     assert!(ask(application, "GET /", "", "").contains("Welcome, whoever you are"));
     assert!(ask(application, "GET /", BOB, "").contains("Hello, Bob Baker"));
     let answer = ask(application, "GET /headers/", "X-Odd: <script>\r\n", "");
@@ -67,7 +71,7 @@ fn a_visitor_is_greeted_and_markup_in_headers_is_only_text() {
 
 #[test]
 fn a_vote_counts_once_and_not_from_another_site() {
-    let application = start().unwrap();
+    let application = start(command()).unwrap();
     let vote = |headers: &str, body| {
         ask(application, "POST /polls/vote/", &format!("{BOB}{headers}"), body)
     };
@@ -84,7 +88,7 @@ fn a_vote_counts_once_and_not_from_another_site() {
 
 #[test]
 fn a_colour_is_remembered_by_whoever_is_in_front() {
-    let application = start().unwrap();
+    let application = start(command()).unwrap();
     let choose = |headers: &str, body| ask(application, "POST /color/", headers, body);
     let chosen = choose("Origin: http://demo\r\n", "color=blue");
     assert!(chosen.starts_with("HTTP/1.1 303") && chosen.contains("location: /color/"), "{chosen}");
@@ -100,7 +104,7 @@ fn a_colour_is_remembered_by_whoever_is_in_front() {
 
 #[test]
 fn the_stream_brings_one_event_after_the_other() {
-    let application = start().unwrap();
+    let application = start(command()).unwrap();
     let mut stream = TcpStream::connect(application).unwrap();
     stream.write_all(b"GET /events/stream HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
     let mut answer = Vec::new();
@@ -133,7 +137,7 @@ fn open_socket(
 
 #[test]
 fn the_socket_greets_tells_the_time_and_says_back() {
-    let application = start().unwrap();
+    let application = start(command()).unwrap();
     let mut socket = open_socket(application, &format!("http://{application}")).unwrap();
     socket.send(Message::text("how are you?")).unwrap();
     let mut heard = Vec::new();

@@ -8,5 +8,7 @@ events.addEventListener("tick", ({ data }) => { time.textContent = data; });
 events.onerror = () => {
   time.textContent = "–";
   // The browser tries again by itself, unless it was told to log in.
-  state.textContent = events.readyState === EventSource.CLOSED ? "closed" : "trying again";
+  state.textContent = events.readyState === EventSource.CLOSED
+    ? "cut off, and a new stream was refused"
+    : "cut off, trying again";
 };

@@ -9,7 +9,10 @@ address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 const socket = new WebSocket(address);
 
 socket.onopen = () => { state.textContent = "connected"; };
-socket.onclose = () => { state.textContent = "closed"; time.textContent = "–"; };
+socket.onclose = ({ code, reason }) => {
+  time.textContent = "–";
+  state.textContent = reason ? `closed, because ${reason} (code ${code})` : `closed (code ${code})`;
+};
 socket.onmessage = ({ data }) => {
   const [kind] = data.split(" ", 1);
   const rest = data.slice(kind.length + 1);
