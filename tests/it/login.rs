@@ -67,21 +67,25 @@ async fn unknown_user_costs_as_much_as_a_known_one() {
     let changed = gate
         .try_run(&["user", "set-password", "ivy", "--password-stdin"], &format!("{PASSWORD}\n"));
     assert!(changed.status.success(), "{changed:?}");
-    // In turn, and the quickest of each: what else the machine does only ever makes them slower.
+    // In turn, and the quickest of each: what else the machine does only ever makes them slower, so
+    // more rounds bring them together, unless one of them costs less.
     let mut quickest = [("bob", Duration::MAX), ("nobody", Duration::MAX), ("ivy", Duration::MAX)];
-    for _ in 0..7 {
+    let is_even = |quickest: &[(&str, Duration)]| {
+        let times = quickest.iter().map(|row| row.1);
+        times.clone().max().unwrap() < times.min().unwrap() * 2
+    };
+    for round in 0..70 {
         for (name, least) in &mut quickest {
             let mut visitor = gate.visitor();
             let start = Instant::now();
             visitor.tries_to_log_in(name, "wrong-password-1", "/").await;
             *least = start.elapsed().min(*least);
         }
+        if round >= 6 && is_even(&quickest) {
+            break;
+        }
     }
-    let (slowest, fastest) = (
-        quickest.iter().map(|row| row.1).max().unwrap(),
-        quickest.iter().map(|row| row.1).min().unwrap(),
-    );
-    assert!(slowest < fastest * 2, "the time of an answer tells who exists: {quickest:?}");
+    assert!(is_even(&quickest), "the time of an answer tells who exists: {quickest:?}");
 }
 
 #[tokio::test]
