@@ -172,25 +172,27 @@ impl Worker {
 
     /// Answers one request, whatever it is.
     ///
-    /// The future is moved before it is first polled: it is kept small by doing in functions what
-    /// waits for nothing, and by boxing what is rare.
-    pub async fn answer(
+    /// The future is moved before it is first polled, and each connection keeps room for one: it is
+    /// kept small by doing in functions what waits for nothing, and by boxing what is rare.
+    pub fn answer(
         self: Rc<Self>,
         connection: Rc<Connection>,
         request: Request<Incoming>,
-    ) -> Result<Response<AnswerBody>, Infallible> {
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> {
         connection.begin();
         let held = self.policy();
         let (method, glance) = (request.method().clone(), Glance::over(request.headers()));
         let mut exchange = Exchange::begin(&self, &connection, &request);
         let watch = connection.watch();
         let request = Box::new(request.map(|body| RequestBody::new(body, &held.0.stripped, watch)));
-        let passing = self.pass(&held.0, &connection, glance, request, &mut exchange);
-        let response = match passing.await {
-            Ok(response) => response,
-            Err(stop) => refuse(&held.0, &stop, &method, Audience::of(glance), &mut exchange),
-        };
-        Ok(exchange.answer(response))
+        async move {
+            let passing = self.pass(&held.0, &connection, glance, request, &mut exchange);
+            let response = match passing.await {
+                Ok(response) => response,
+                Err(stop) => refuse(&held.0, &stop, &method, Audience::of(glance), &mut exchange),
+            };
+            Ok(exchange.answer(response))
+        }
     }
 
     /// The life of a request that nothing stops: every `?` is a refusal.
@@ -252,9 +254,9 @@ impl Worker {
             if said.is_logout() {
                 connection.release();
             }
-            let (name, status) = (&application.settings.name, response.status());
-            let changed = Box::pin(said::obey(self, policy, name, said, subject, status)).await?;
-            cookie = changed.or(cookie);
+            let obeying = said::obey(self, policy, application, said, subject, response);
+            let (answer, changed) = Box::pin(obeying).await?;
+            (response, cookie) = (answer, changed.or(cookie));
         }
         if let Some(cookie) = cookie {
             response.headers_mut().append(SET_COOKIE, cookie);

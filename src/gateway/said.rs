@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Response};
 
+use super::exchange::Kind;
 use super::head::Origin;
 use super::visitor::Caller;
 use super::{Policy, Worker};
 use crate::domain::{Client, Device, SessionData, SessionId, SessionKey, Timestamp};
 use crate::sessions::{self, Sessions, Unavailable};
 use crate::telemetry::SessionChange;
+use crate::upstream::Application;
 use crate::web::cookie;
 use crate::web::instructions::{Fault, Instructions};
 use crate::web::refusal::Refusal;
@@ -35,7 +37,7 @@ impl Subject {
     }
 }
 
-/// Obeys the head of an answer with this status. Gives the cookie that the browser needs now, if
+/// Obeys the head of an answer. Gives the answer back, and the cookie that the browser needs now if
 /// it needs another one than before.
 ///
 /// Changes that cannot be kept make a refusal in place of the answer, so that nothing is lost
@@ -44,18 +46,19 @@ impl Subject {
 pub(super) async fn obey(
     worker: &Worker,
     policy: &Policy,
-    application: &str,
+    application: &Application,
     instructions: Box<Instructions>,
     subject: Subject,
-    status: StatusCode,
-) -> Result<Option<HeaderValue>, Refusal> {
+    response: Response<Kind>,
+) -> Result<(Response<Kind>, Option<HeaderValue>), Refusal> {
+    let application = &application.settings.name;
     let is_secure = subject.is_secure;
     let obeying = Obeying {
         sessions: Arc::clone(&worker.gateway.sessions),
         settings: policy.sessions.clone(),
         now: worker.now.get(),
         // As Django's middleware: what a view did before it failed is not kept.
-        keeps_changes: !status.is_server_error(),
+        keeps_changes: !response.status().is_server_error(),
     };
     // On the control runtime: a store may wait for its disk or its network, and one that began is
     // not left half done when the browser goes away.
@@ -77,13 +80,14 @@ pub(super) async fn obey(
         tracing::warn!(application, %fault, "changes of a session were ignored");
     }
     let settings = &policy.sessions;
-    Ok(match done.session {
+    let cookie = match done.session {
         Now::AsBefore => None,
         Now::Renewed(id) => {
             Some(cookie::session_cookie(&settings.cookie, &id, settings.max_age(), is_secure))
         }
         Now::Ended => Some(cookie::no_session_cookie(&settings.cookie, is_secure)),
-    })
+    };
+    Ok((response, cookie))
 }
 
 /// What it takes to obey.

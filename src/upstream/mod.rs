@@ -12,11 +12,14 @@ use std::error::Error as _;
 
 use http::header::HOST;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 pub use answer::Answer;
 pub use pool::{Application, Applications, Pool};
 pub use settings::{Server, Settings};
+
+use pool::Lease;
 
 use crate::domain::Permitted;
 use crate::web::body::{BodyError, RequestBody};
@@ -65,13 +68,30 @@ pub enum ForwardError {
 /// A request is sent a second time when the first connection was an idle one that had died, and
 /// only where that is safe: it was not sent at all, or it is idempotent and has no body (RFC 9110,
 /// section 9.2.2).
-pub async fn forward(
-    pool: &Pool,
-    application: &Application,
+pub fn forward<'f>(
+    pool: &'f Pool,
+    application: &'f Application,
     permitted: Permitted<Outgoing>,
     told: Told,
-    watch: &Watch,
-) -> Result<Forwarded, ForwardError> {
+    watch: &'f Watch,
+) -> impl Future<Output = Result<Forwarded, ForwardError>> + use<'f> {
+    // What waits for nothing is done first, and leaves no trace in the future.
+    let addressed = address(permitted, application);
+    async move {
+        let request = addressed?;
+        watch.enter(Phase::Answer, application.settings.response_timeout);
+        let outcome = pool.send(application, request, &told, watch).await;
+        watch.work();
+        let (response, lease) = outcome?;
+        receive(response, lease, told.asks_upgrade)
+    }
+}
+
+/// Addresses a request to the target on which it was judged.
+fn address(
+    permitted: Permitted<Outgoing>,
+    application: &Application,
+) -> Result<Outgoing, ForwardError> {
     let (mut request, path) = permitted.into_parts();
     // What the browser sent may stay as it is when it is the judged target to the byte.
     if request.uri().authority().is_some()
@@ -82,16 +102,21 @@ pub async fn forward(
     if request.version() != Version::HTTP_11 {
         speak_http11(&mut request, application);
     }
-    watch.enter(Phase::Answer, application.settings.response_timeout);
-    let outcome = pool.send(application, request, &told, watch).await;
-    watch.work();
-    let (mut response, lease) = outcome?;
+    Ok(request)
+}
+
+/// Sorts what came: an answer, or another protocol if one was asked for.
+fn receive(
+    mut response: Response<Incoming>,
+    lease: Lease,
+    asks_upgrade: bool,
+) -> Result<Forwarded, ForwardError> {
     // What the application speaks is between it and us.
     *response.version_mut() = Version::HTTP_11;
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let granted = forwarding::upgrade_of(response.headers());
-        if !told.asks_upgrade || granted.is_none() {
+        if !asks_upgrade || granted.is_none() {
             return Err(ForwardError::Garbled("it changed protocol unasked".to_owned()));
         }
         let tunnel = hyper::upgrade::on(&mut response);
