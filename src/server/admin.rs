@@ -1,12 +1,10 @@
-//! For operators: the Unix socket that commands speak to, and the listener for metrics and health.
+//! For operators: the Unix socket that commands speak to.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,58 +14,17 @@ use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, UnixListener};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixListener;
 
 use super::reload::Reloader;
 use super::session_commands::{self, Desk, Moment};
 use super::{ServeError, session_data, wall_clock};
 use crate::accounts;
 use crate::gateway::Gateway;
-use crate::sessions::Sessions;
-use crate::telemetry::{AccessLogWriter, Exposition, Gauges, OnDisk};
 
 /// The largest command that is read.
 const MAX_COMMAND: usize = 16 * 1024 * 1024;
-
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// What metrics show besides the workers' counters.
-pub(super) struct Observed {
-    pub(super) sessions: Arc<Sessions>,
-    pub(super) reloader: Arc<Reloader>,
-    pub(super) access_log: Arc<AccessLogWriter>,
-}
-
-impl Gauges for Observed {
-    fn sessions(&self) -> u64 {
-        u64::try_from(self.sessions.len()).unwrap_or(u64::MAX)
-    }
-
-    fn reload_succeeded(&self) -> bool {
-        self.reloader.succeeded()
-    }
-
-    fn lost_lines(&self) -> u64 {
-        self.access_log.lost()
-    }
-
-    fn sessions_on_disk(&self) -> Option<OnDisk> {
-        let disk = self.sessions.disk()?;
-        Some(OnDisk {
-            is_durable: disk.failure.is_none(),
-            journal_bytes: disk.journal_bytes,
-            journal_syncs: disk.syncs,
-            snapshots: disk.snapshots,
-            snapshot_failures: disk.snapshot_failures,
-            snapshot_duration: disk.snapshot_duration,
-            snapshot_bytes: disk.snapshot_bytes,
-            snapshot_age: disk.snapshot_finished.map(|finished| wall_clock().since(finished)),
-        })
-    }
-}
 
 /// The admin socket; its file goes when this value does.
 pub(super) struct AdminSocket(PathBuf);
@@ -154,19 +111,19 @@ async fn obey(
     let (body, now) = (body.to_bytes(), wall_clock());
     let about = session_data::answer(gateway, &head.method, head.uri.path(), &body, now).await;
     if let Some((status, json)) = about {
-        return Ok(answer(status, JSON, json));
+        return Ok(answer(status, json));
     }
     Ok(match (&head.method, head.uri.path()) {
         (&Method::POST, "/v1/accounts") => about_accounts(gateway, body, by).await,
         (&Method::POST, "/v1/reload") => match reloader.reload().await {
-            Ok(()) => answer(StatusCode::OK, JSON, r#"{"reloaded":true}"#),
+            Ok(()) => answer(StatusCode::OK, r#"{"reloaded":true}"#),
             Err(problems) => {
                 let json = serde_json::json!({ "error": problems }).to_string();
-                answer(StatusCode::UNPROCESSABLE_ENTITY, JSON, json)
+                answer(StatusCode::UNPROCESSABLE_ENTITY, json)
             }
         },
         (_, "/v1/accounts" | "/v1/reload") => use_post(),
-        _ => answer(StatusCode::NOT_FOUND, JSON, r#"{"error":"there is no such command"}"#),
+        _ => answer(StatusCode::NOT_FOUND, r#"{"error":"there is no such command"}"#),
     })
 }
 
@@ -184,106 +141,28 @@ async fn about_accounts(gateway: &Gateway, body: Bytes, by: &str) -> Response<Fu
     match work.await {
         Ok(answered) => answer(
             StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            JSON,
             answered.json,
         ),
         Err(crashed) => {
             tracing::error!(%crashed, "a command crashed");
-            answer(StatusCode::INTERNAL_SERVER_ERROR, JSON, r#"{"error":"the command crashed"}"#)
+            answer(StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"the command crashed"}"#)
         }
     }
 }
 
 fn too_large() -> Response<Full<Bytes>> {
-    answer(StatusCode::PAYLOAD_TOO_LARGE, JSON, r#"{"error":"too large"}"#)
+    answer(StatusCode::PAYLOAD_TOO_LARGE, r#"{"error":"too large"}"#)
 }
 
 fn use_post() -> Response<Full<Bytes>> {
-    answer(StatusCode::METHOD_NOT_ALLOWED, JSON, r#"{"error":"use POST"}"#)
+    answer(StatusCode::METHOD_NOT_ALLOWED, r#"{"error":"use POST"}"#)
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz`.
-pub(super) async fn serve_listener(
-    address: SocketAddr,
-    exposition: Arc<Exposition>,
-    sessions: Arc<Sessions>,
-    stopping: Arc<AtomicBool>,
-) -> Result<(), ServeError> {
-    let failed = |cause| ServeError::Listen {
-        address: address.to_string(),
-        cause,
-        hint: "\nhint: see `admin.listen`",
-    };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    tracing::info!("admin on http://{}", listener.local_addr().map_err(failed)?);
-    tokio::spawn(async move {
-        loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let (exposition, stopping) = (Arc::clone(&exposition), Arc::clone(&stopping));
-            let sessions = Arc::clone(&sessions);
-            tokio::spawn(async move {
-                let service = service_fn(|request| {
-                    let answered = observe(&request, &exposition, &sessions, &stopping);
-                    async { Ok::<_, Infallible>(answered) }
-                });
-                let served = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(Duration::from_secs(10))
-                    .serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = served.await {
-                    tracing::debug!(%error, "an observer's connection ended");
-                }
-            });
-        }
-    });
-    Ok(())
-}
-
-fn observe(
-    request: &Request<Incoming>,
-    exposition: &Exposition,
-    sessions: &Sessions,
-    stopping: &AtomicBool,
-) -> Response<Full<Bytes>> {
-    match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => match exposition.text() {
-            Ok(text) => answer(StatusCode::OK, OPEN_METRICS, text),
-            Err(_) => {
-                answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "metrics cannot be written\n")
-            }
-        },
-        // The process answers, and those who are logged in stay so: nothing that a restart would
-        // mend, so the status stays 200 for those who restart by it.
-        (&Method::GET | &Method::HEAD, "/healthz") => match sessions.disk().and_then(|d| d.failure)
-        {
-            Some(cause) => answer(
-                StatusCode::OK,
-                TEXT,
-                format!(
-                    "degraded: nobody can log in, sessions cannot be written to disk: {cause}\n"
-                ),
-            ),
-            None => answer(StatusCode::OK, TEXT, "ok\n"),
-        },
-        (&Method::GET | &Method::HEAD, "/readyz") if stopping.load(Relaxed) => {
-            answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n")
-        }
-        (&Method::GET | &Method::HEAD, "/readyz") => answer(StatusCode::OK, TEXT, "ready\n"),
-        (_, "/metrics" | "/healthz" | "/readyz") => {
-            answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use GET\n")
-        }
-        _ => answer(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /healthz and /readyz\n"),
-    }
-}
-
-fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn answer(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

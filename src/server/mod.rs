@@ -7,6 +7,7 @@ mod admin;
 mod clock;
 mod connection;
 mod listener;
+mod monitoring;
 mod reload;
 pub mod session_commands;
 mod session_data;
@@ -176,7 +177,7 @@ async fn serve(
     let stopping_now = Arc::new(AtomicBool::new(false));
     let exposition = Arc::new(Exposition::new(
         counters,
-        Arc::new(admin::Observed {
+        Arc::new(monitoring::Observed {
             sessions: Arc::clone(&sessions),
             reloader: Arc::clone(&reloader),
             access_log: Arc::clone(&access_log),
@@ -186,7 +187,7 @@ async fn serve(
         admin::serve_socket(&server.admin_socket, Arc::clone(&gateway), Arc::clone(&reloader))?;
     if let Some(address) = server.admin_listen {
         let sessions = Arc::clone(&sessions);
-        admin::serve_listener(address, exposition, sessions, Arc::clone(&stopping_now)).await?;
+        monitoring::serve(address, exposition, sessions, Arc::clone(&stopping_now)).await?;
     }
 
     for address in &addresses {
