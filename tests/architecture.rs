@@ -39,7 +39,7 @@ const LEAVE: [(&str, &str, &str); 2] = [
 ];
 
 /// Where a crate, or a part of one, may be used: a layer, or a file with its path.
-const CRATES: [(&str, &[&str]); 21] = [
+const CRATES: [(&str, &[&str]); 22] = [
     ("sqlx", &["accounts"]),
     ("argon2", &["accounts"]),
     ("rustix::process", &["accounts", "cli/demo.rs", "sessions/disk/snapshot.rs"]),
@@ -48,6 +48,7 @@ const CRATES: [(&str, &[&str]); 21] = [
     ("papaya", &["sessions/map.rs"]),
     ("postcard", &["sessions/disk"]),
     ("crc32fast", &["sessions/disk"]),
+    ("redis", &["sessions/shared"]),
     ("hyper::client", &["upstream", "cli/remote.rs"]),
     ("hyper::server", &["server", "cli/demo.rs", "cli/demo"]),
     ("tokio_tungstenite", &["cli/demo.rs", "cli/demo"]),

@@ -12,7 +12,7 @@ use vestibule::domain::{
     Client, Device, PasswordHash, SessionId, Timestamp, User, UserId, Verified,
 };
 use vestibule::server::wall_clock;
-use vestibule::sessions::{Durability, Keeping, Sessions};
+use vestibule::sessions::{Durability, Keeping, Sessions, Settings};
 
 use crate::support::{Result, now};
 
@@ -35,7 +35,9 @@ impl PasswordHasher for AnyPassword {
 /// Opens the sessions below `directory` as the gateway does.
 pub(crate) fn open(directory: &Path) -> Result<Sessions> {
     let keeping = Keeping { durability: Durability::Process, ..Keeping::default() };
-    Ok(Sessions::open(directory, keeping, wall_clock(), &LIFETIME)?)
+    let settings = Settings { keeping, lifetime: LIFETIME, ..Settings::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    Ok(runtime.block_on(Sessions::open(&settings, directory, wall_clock))?)
 }
 
 /// Begins `count` sessions of as many users; the ids of every `step`-th come back.
@@ -86,7 +88,7 @@ pub(crate) fn look_up(sessions: &Sessions, ids: &[SessionId], threads: usize) ->
                         // A stride through the ids that no cache can foresee.
                         at = (at + 1_000_003) % ids.len();
                         let found = ids.get(at).and_then(|id| {
-                            sessions.load(black_box(id), now_on_the_wall, &LIFETIME)
+                            sessions.load(black_box(id), now_on_the_wall, &LIFETIME).live()
                         });
                         black_box(found).is_some().then_some(()).ok_or("a session is lost")?;
                     }

@@ -20,6 +20,7 @@ mod secrets;
 mod server;
 mod sessions;
 mod sites;
+mod store;
 mod upstreams;
 mod written;
 

@@ -130,6 +130,12 @@ fn mask_urls(text: &str, bytes: &mut [u8]) {
         if let Some(sign) = text[start..end].rfind('@') {
             blot(bytes, start..start + sign);
         }
+        // Where there is no host to stand before, passwords stand among the options.
+        for (option, _) in text[start..end].match_indices("pass=") {
+            let value = start + option + "pass=".len();
+            let length = text[value..end].find('&').unwrap_or(end - value);
+            blot(bytes, value..value + length);
+        }
     }
 }
 
@@ -173,6 +179,8 @@ mod tests {
     fn passwords_of_urls_are_masked() {
         assert_eq!(masked("\"redis://me:hunter2@host/0\""), "\"redis://**********@host/0\"");
         assert_eq!(masked("\"postgres://u:p/w@d@h\""), "\"postgres://*******@h\"");
+        let socket = "\"unix:///run/redis.sock?pass=hunter2&db=1\"";
+        assert_eq!(masked(socket), "\"unix:///run/redis.sock?pass=*******&db=1\"");
         assert_eq!(masked_urls("`http://a:b@c` is wrong"), "`http://***@c` is wrong");
     }
 

@@ -45,13 +45,7 @@ pub(super) fn read(root: &Table<'_>) -> (Settings, Shared) {
     let absolute = table.duration("absolute_timeout", SECOND);
     let expire_at_browser_close = table.flag("expire_at_browser_close");
     let save_every_request = table.flag("save_every_request");
-    if let Some(store) = table.text("store")
-        && store.value != "memory"
-    {
-        let message = "this version keeps sessions in memory and on disk alone";
-        let problem = Problem::error("not-yet", store.span, message);
-        report.add(problem.hint("write `store = \"memory\"`, or leave it out"));
-    }
+    let store = super::store::read(&table);
     let durability = table.choice(
         "durability",
         &[
@@ -80,6 +74,7 @@ pub(super) fn read(root: &Table<'_>) -> (Settings, Shared) {
         lifetime,
         expire_at_browser_close: expire_at_browser_close.is_some_and(|at| at.value),
         save_every_request: save_every_request.is_some_and(|at| at.value),
+        store,
         keeping: Keeping {
             durability: durability.map_or(defaults.keeping.durability, |at| at.value),
             snapshot_interval: snapshot_interval

@@ -112,10 +112,11 @@ impl Exchange {
                 None => line.set_rule(&format!("{code}: {cause}")),
             }
         }
-        match refusal.blame() {
-            Blame::Client => tracing::debug!(code, cause, "refused"),
-            Blame::Upstream => tracing::warn!(code, cause, "the application failed"),
-            Blame::Gateway => tracing::error!(code, cause, "a request could not be answered"),
+        match (refusal, refusal.blame()) {
+            (_, Blame::Client) => tracing::debug!(code, cause, "refused"),
+            (_, Blame::Upstream) => tracing::warn!(code, cause, "the application failed"),
+            (Refusal::Outage(_), Blame::Gateway) => tracing::debug!(code, cause, "an outage"),
+            (_, Blame::Gateway) => tracing::error!(code, cause, "a request could not be answered"),
         }
     }
 

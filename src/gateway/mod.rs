@@ -209,12 +209,8 @@ impl Worker {
         exchange.expect_upgrade(glance, &mut request);
 
         // Who is asking.
-        let mut caller = loop {
-            match visitor::identify(&self.gateway, policy, &request, &origin, self.now.get()) {
-                Ok(caller) => break caller,
-                Err(stranger) => Box::pin(stranger.load(&self.gateway)).await?,
-            }
-        };
+        let asking = visitor::identify(&self.gateway, policy, &request, &origin, &self.now);
+        let mut caller = asking.await?;
         exchange.identify(&caller.visitor);
 
         // The gateway's own pages.

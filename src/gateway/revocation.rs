@@ -6,6 +6,7 @@
 //! again, a moment comes. Whoever would not be admitted any more is cut off.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,21 +19,22 @@ use super::streams::{Admitted, CameBy, Number};
 use super::visitor::{self, Still};
 use super::{Policy, Worker};
 use crate::accounts::{Changed, Known};
-use crate::domain::{Decision, RequestPath, Timestamp, UserId, Visitor, authorize};
+use crate::domain::{Decision, RequestPath, SessionKey, Timestamp, UserId, Visitor, authorize};
+use crate::sessions::{Health, Loaded, Record};
 use crate::telemetry::Revoked;
 
 /// How many streams are looked at before something else has its turn.
 const AT_ONCE: usize = 128;
 
-/// How many users are asked for at once.
-const USERS_AT_ONCE: usize = 500;
+/// How many users or sessions are asked for at once.
+const ASKED_AT_ONCE: usize = 500;
 
-/// For how long a stream stays open when the users' database cannot be asked whether it may. A
-/// database that is busy for a moment should not cut everybody off; one that is lost must not keep
-/// a door open.
+/// For how long a stream stays open when the users' database, or the store of the sessions, cannot be
+/// asked whether it may. One that is busy for a moment should not cut everybody off; one that is
+/// lost must not keep a door open.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long to wait before the database is asked again.
+/// How long to wait before it is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why streams are looked at.
@@ -52,9 +54,20 @@ enum Finding {
     Stays(Option<Timestamp>),
     /// It ends.
     Ends(Revoked),
-    /// This user has to be asked for first.
-    Unknown(UserId),
+    /// Something has to be asked for first.
+    Unknown(Unknown),
 }
+
+/// What has to be asked for before it can be said of a stream whether it stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Unknown {
+    User(UserId),
+    /// A session that is in a shared store, and not known here.
+    Session(SessionKey),
+}
+
+/// Sessions as a shared store has them now, because they are not known here.
+type Fetched = HashMap<SessionKey, Option<Record>>;
 
 impl Worker {
     /// Looks at a connection with something on it that lasts; called once a tick.
@@ -119,23 +132,58 @@ impl Worker {
         }
     }
 
-    /// Looks at streams with what is in memory; for what is not, the database is asked meanwhile.
+    /// Looks at streams with what is in memory; what is not is asked for meanwhile.
     async fn examine(self: &Rc<Self>, numbers: Vec<Number>, occasion: Occasion) {
+        self.examine_with(Fetched::new(), numbers, occasion).await;
+    }
+
+    async fn examine_with(
+        self: &Rc<Self>,
+        fetched: Fetched,
+        numbers: Vec<Number>,
+        occasion: Occasion,
+    ) {
         let cached = |user| self.gateway.directory.cached(user, self.now.get());
-        let unknown = self.judge_each(numbers, occasion, cached).await;
+        let unknown = self.judge_each(numbers, occasion, &fetched, cached).await;
+        self.fetch_of(&unknown, occasion);
         let mut of_users: HashMap<UserId, Vec<Number>> = HashMap::new();
-        for (user, number) in unknown {
-            of_users.entry(user).or_default().push(number);
+        for (unknown, number) in unknown {
+            if let Unknown::User(user) = unknown {
+                of_users.entry(user).or_default().push(number);
+            }
         }
-        let mut of_users: Vec<_> = of_users.into_iter().collect();
+        let (fetched, mut of_users) = (Rc::new(fetched), of_users.into_iter().collect::<Vec<_>>());
         while !of_users.is_empty() {
-            let some = of_users.split_off(of_users.len().saturating_sub(USERS_AT_ONCE));
-            tokio::task::spawn_local(Rc::clone(self).ask(some, occasion));
+            let some = of_users.split_off(of_users.len().saturating_sub(ASKED_AT_ONCE));
+            tokio::task::spawn_local(Rc::clone(self).ask(some, Rc::clone(&fetched), occasion));
+        }
+    }
+
+    /// Has the store asked for the sessions among what is unknown.
+    fn fetch_of(self: &Rc<Self>, unknown: &[(Unknown, Number)], occasion: Occasion) {
+        let mut of_sessions: HashMap<SessionKey, Vec<Number>> = HashMap::new();
+        for (unknown, number) in unknown {
+            if let Unknown::Session(key) = unknown {
+                of_sessions.entry(*key).or_default().push(*number);
+            }
+        }
+        let mut of_sessions: Vec<_> = of_sessions.into_iter().collect();
+        while !of_sessions.is_empty() {
+            let some = of_sessions.split_off(of_sessions.len().saturating_sub(ASKED_AT_ONCE));
+            // Boxed, because it comes by here again itself.
+            let fetching: Pin<Box<dyn Future<Output = ()>>> =
+                Box::pin(Rc::clone(self).fetch(some, occasion));
+            tokio::task::spawn_local(fetching);
         }
     }
 
     /// Asks the database for users, and looks at their streams then.
-    async fn ask(self: Rc<Self>, of_users: Vec<(UserId, Vec<Number>)>, occasion: Occasion) {
+    async fn ask(
+        self: Rc<Self>,
+        of_users: Vec<(UserId, Vec<Number>)>,
+        fetched: Rc<Fetched>,
+        occasion: Occasion,
+    ) {
         let (users, numbers): (Vec<_>, Vec<_>) = of_users.into_iter().unzip();
         let numbers = numbers.concat();
         let Ok(known) = tokio::time::timeout(PATIENCE, self.insist(users)).await else {
@@ -143,9 +191,52 @@ impl Worker {
             return numbers.iter().for_each(|&n| self.streams.revoke(n, Revoked::Undecided));
         };
         let known = |user| known.get(&user).cloned();
-        for (_, number) in self.judge_each(numbers, occasion, known).await {
-            self.streams.revoke(number, Revoked::Undecided);
+        let unknown = self.judge_each(numbers, occasion, &fetched, known).await;
+        self.fetch_of(&unknown, occasion);
+        for (unknown, number) in unknown {
+            if matches!(unknown, Unknown::User(_)) {
+                self.streams.revoke(number, Revoked::Undecided);
+            }
         }
+    }
+
+    /// Asks the store for sessions, and looks at their streams then.
+    async fn fetch(
+        self: Rc<Self>,
+        of_sessions: Vec<(SessionKey, Vec<Number>)>,
+        occasion: Occasion,
+    ) {
+        let asked = of_sessions.iter().map(|(key, _)| self.insist_on(*key));
+        let answers = futures_util::future::join_all(asked).await;
+        let (mut fetched, mut numbers) = (Fetched::new(), Vec::new());
+        for ((key, streams), answer) in of_sessions.into_iter().zip(answers) {
+            match answer {
+                Some(found) => {
+                    fetched.insert(key, found);
+                    numbers.extend(streams);
+                }
+                // The log has told of the store already.
+                None => streams.iter().for_each(|&n| self.streams.revoke(n, Revoked::Undecided)),
+            }
+        }
+        self.examine_with(fetched, numbers, occasion).await;
+    }
+
+    /// A session as the store has it, however often it takes; nothing when it takes too long, or
+    /// the store is lost.
+    async fn insist_on(&self, key: SessionKey) -> Option<Option<Record>> {
+        let sessions = &self.gateway.sessions;
+        let asking = async {
+            loop {
+                let lifetime = self.policy().0.sessions.lifetime;
+                match sessions.find(key, self.now.get(), &lifetime).await {
+                    Ok(found) => return Some(found),
+                    Err(_) if sessions.health() == Health::Lost => return None,
+                    Err(_in_the_log) => tokio::time::sleep(PAUSE).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.ok().flatten()
     }
 
     /// Loads users, however often it takes.
@@ -165,13 +256,15 @@ impl Worker {
     }
 
     /// Looks at each of these streams, if it is still there, and ends it or not; says which could
-    /// not be decided on because their user is not `known`.
+    /// not be decided on because their user is not `known`, or their session neither here nor
+    /// `fetched`.
     async fn judge_each(
         &self,
         numbers: Vec<Number>,
         occasion: Occasion,
+        fetched: &Fetched,
         known: impl Fn(UserId) -> Option<Known>,
-    ) -> Vec<(UserId, Number)> {
+    ) -> Vec<(Unknown, Number)> {
         let _looking = self.streams.look_at();
         let mut unknown = Vec::new();
         let mut over = Vec::new();
@@ -180,7 +273,7 @@ impl Worker {
                 tokio::task::yield_now().await;
             }
             let Some(admitted) = self.streams.admitted(number) else { continue };
-            match self.judge(&admitted, number, occasion, &known) {
+            match self.judge(&admitted, number, occasion, fetched, &known) {
                 Finding::Stays(Some(look)) => self.streams.look_again(number, look),
                 Finding::Stays(None) => {}
                 Finding::Ends(why) => {
@@ -189,7 +282,7 @@ impl Worker {
                         admitted.came_by.as_ref().filter(|_| why == Revoked::User).map(|by| by.key),
                     );
                 }
-                Finding::Unknown(user) => unknown.push((user, number)),
+                Finding::Unknown(what) => unknown.push((what, number)),
             }
         }
         // As when a request comes by such a session: it stands for nobody, and does not come to life
@@ -206,21 +299,28 @@ impl Worker {
         admitted: &Admitted,
         number: Number,
         occasion: Occasion,
+        fetched: &Fetched,
         known: impl Fn(UserId) -> Option<Known>,
     ) -> Finding {
         let policy = self.policy();
         let policy: &Policy = &policy.0;
         let (visitor, look) = match &admitted.came_by {
             None => (Visitor::Anonymous, None),
-            Some(came_by) => match self.is_still(policy, came_by, occasion, known) {
-                Still::Here(Visitor::Anonymous) => (Visitor::Anonymous, None),
-                Still::Here(visitor) => {
-                    let look = came_by.ends.get().min(self.look_by_refresh(number));
-                    (visitor, Some(look))
+            Some(came_by) => {
+                let found = match self.session(policy, came_by, fetched) {
+                    Ok(found) => found,
+                    Err(key) => return Finding::Unknown(Unknown::Session(key)),
+                };
+                match self.is_still(policy, came_by, found, occasion, known) {
+                    Still::Here(Visitor::Anonymous) => (Visitor::Anonymous, None),
+                    Still::Here(visitor) => {
+                        let look = came_by.ends.get().min(self.look_by_refresh(number));
+                        (visitor, Some(look))
+                    }
+                    Still::Gone(why) => return Finding::Ends(why),
+                    Still::Unknown(user) => return Finding::Unknown(Unknown::User(user)),
                 }
-                Still::Gone(why) => return Finding::Ends(why),
-                Still::Unknown(user) => return Finding::Unknown(user),
-            },
+            }
         };
         match may_pass(policy, admitted, &visitor) {
             true => Finding::Stays(look),
@@ -229,17 +329,33 @@ impl Worker {
         }
     }
 
+    /// The session as it is now, if it is live; or which has to be asked for.
+    fn session(
+        &self,
+        policy: &Policy,
+        came_by: &CameBy,
+        fetched: &Fetched,
+    ) -> Result<Option<Record>, SessionKey> {
+        let lifetime = &policy.sessions.lifetime;
+        match self.gateway.sessions.look(&came_by.key, self.now.get(), lifetime) {
+            Loaded::Live(record) => Ok(Some(record)),
+            Loaded::Nothing => Ok(None),
+            Loaded::NotHere(key) => fetched.get(&key).cloned().ok_or(key),
+        }
+    }
+
     fn is_still(
         &self,
         policy: &Policy,
         came_by: &CameBy,
+        found: Option<Record>,
         occasion: Occasion,
         known: impl Fn(UserId) -> Option<Known>,
     ) -> Still {
         if occasion == Occasion::User {
             came_by.is_doubtful.set(true);
         }
-        visitor::is_still(&self.gateway, policy, came_by, self.now.get(), known)
+        visitor::is_still(policy, came_by, found, self.now.get(), known)
     }
 
     /// When to look whether the user has changed without anybody saying so: within

@@ -10,6 +10,7 @@ use super::head::Origin;
 use super::visitor::Caller;
 use super::{Policy, Worker};
 use crate::domain::{Client, Device, SessionData, SessionId, SessionKey, Timestamp};
+use crate::pages;
 use crate::sessions::{self, Sessions, Unavailable};
 use crate::telemetry::SessionChange;
 use crate::upstream::Application;
@@ -67,9 +68,8 @@ pub(super) async fn obey(
         Ok(Ok(done)) => done,
         Ok(Err(unavailable)) => {
             worker.counters.count_session_change(SessionChange::Failed);
-            return Err(Refusal::Unavailable(format!(
-                "what `{application}` says of a session cannot be kept: {unavailable}"
-            )));
+            tracing::debug!(application, "what it says of a session cannot be kept");
+            return Err(pages::refusal_of(&unavailable));
         }
         Err(crashed) => return Err(Refusal::Broken(crashed.to_string())),
     };

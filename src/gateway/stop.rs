@@ -50,7 +50,8 @@ impl Stop {
         let refusal = match why {
             Revoked::Ended | Revoked::Expired | Revoked::User => Refusal::LogIn,
             Revoked::Right | Revoked::Reload => Refusal::Denied,
-            Revoked::Undecided => Refusal::Unavailable(why.message().to_owned()),
+            // The log has told what could not be asked.
+            Revoked::Undecided => Refusal::Outage(why.message().to_owned()),
         };
         let text = |text: fn(&Admitted) -> &str| admitted.map_or("", text).to_owned();
         Self {

@@ -1,5 +1,7 @@
 //! Who is asking: from the cookie to a [`Visitor`], and whether a visitor of before still is one.
 
+use std::cell::Cell;
+
 use http::{HeaderValue, Request};
 
 use super::head::Origin;
@@ -8,6 +10,8 @@ use super::{Gateway, Policy};
 use crate::accounts::Known;
 use crate::domain::identity::Ended;
 use crate::domain::{Guest, Identity, SessionId, SessionKey, Timestamp, UserId, Visitor};
+use crate::pages;
+use crate::sessions::{Loaded, Record};
 use crate::telemetry::Revoked;
 use crate::web::cookie;
 use crate::web::refusal::Refusal;
@@ -23,25 +27,63 @@ pub(super) struct Caller {
     pub(super) now: Timestamp,
 }
 
-/// A user whom a session names, and who is not in memory.
-pub(super) struct Stranger {
-    user: UserId,
-    now: Timestamp,
+/// Something that has to be asked for before it is known who is asking.
+enum Stranger {
+    /// A user whom a session names, and who is not in memory.
+    User(UserId, Timestamp),
+    /// A session that is not known here.
+    Session(SessionKey, Timestamp),
 }
 
-/// Finds out who is asking, from what is in memory; or whom to ask the database for first. A
-/// cookie that is malformed, unknown or over makes an anonymous visitor.
-pub(super) fn identify<B>(
+/// What was asked for on behalf of one request.
+#[derive(Default)]
+struct Fetched {
+    /// Sessions that were not known here. They need not be known here afterwards, so the answer
+    /// itself is what the request goes on with.
+    sessions: Vec<(SessionKey, Option<Record>)>,
+    /// Users who are as the database has them now.
+    users: Vec<UserId>,
+}
+
+/// Finds out who is asking. A cookie that is malformed, unknown or over makes an anonymous visitor; a
+/// database or a store that cannot be asked makes a refusal.
+pub(super) async fn identify<B>(
+    gateway: &Gateway,
+    policy: &Policy,
+    request: &Request<B>,
+    origin: &Origin,
+    clock: &Cell<Timestamp>,
+) -> Result<Caller, Refusal> {
+    let mut fetched = Fetched::default();
+    loop {
+        match recognize(gateway, policy, request, origin, clock.get(), &fetched) {
+            Ok(caller) => return Ok(caller),
+            Err(stranger) => Box::pin(stranger.load(gateway, policy, &mut fetched)).await?,
+        }
+    }
+}
+
+/// Finds out who is asking from what is in memory and was fetched; or what to ask for first.
+fn recognize<B>(
     gateway: &Gateway,
     policy: &Policy,
     request: &Request<B>,
     origin: &Origin,
     now: Timestamp,
+    fetched: &Fetched,
 ) -> Result<Caller, Stranger> {
     let settings = &policy.sessions;
     let mut guest = None;
     for id in cookie::session_ids(request.headers(), &settings.cookie.name) {
-        let Some(record) = gateway.sessions.load(&id, now, &settings.lifetime) else { continue };
+        let loaded = match gateway.sessions.load(&id, now, &settings.lifetime) {
+            Loaded::Live(record) => Some(record),
+            Loaded::Nothing => None,
+            Loaded::NotHere(key) => match fetched.session(&key) {
+                Some(answer) => answer.clone(),
+                None => return Err(Stranger::Session(key, now)),
+            },
+        };
+        let Some(record) = loaded else { continue };
         let Some(session) = record.login else {
             // A login counts for more, in whatever order the cookies come.
             guest.get_or_insert((id, Guest { span: record.span, data: record.data }));
@@ -52,9 +94,14 @@ pub(super) fn identify<B>(
                 Identity::confirm(session, user, now, &settings.lifetime).ok()
             }
             Some(Known::Gone) => None,
-            None => return Err(Stranger { user: session.user(), now }),
+            None => return Err(Stranger::User(session.user(), now)),
         };
         let Some(identity) = confirmed else {
+            // Another gateway may have begun the session after it changed the user, whom this one
+            // knows as before: the session that is ended here ends there as well.
+            if gateway.sessions.is_shared() && !fetched.users.contains(&session.user()) {
+                return Err(Stranger::User(session.user(), now));
+            }
             gateway.sessions.discard(SessionKey::of(&id));
             continue;
         };
@@ -84,13 +131,35 @@ fn arrive(
     Caller { visitor, session_id: Some(id), renewed_cookie, now }
 }
 
+impl Fetched {
+    /// What the store answered to the question for this session, if it was asked.
+    fn session(&self, key: &SessionKey) -> Option<&Option<Record>> {
+        self.sessions.iter().find(|(asked, _)| asked == key).map(|(_, answer)| answer)
+    }
+}
+
 impl Stranger {
-    /// Loads the user into memory. A database that cannot be asked makes a refusal, never an
-    /// anonymous visitor.
-    pub(super) async fn load(self, gateway: &Gateway) -> Result<(), Refusal> {
-        match gateway.directory.user(self.user, self.now).await {
-            Ok(_now_in_memory) => Ok(()),
-            Err(error) => Err(Refusal::Unavailable(error.to_string())),
+    /// Loads the user into memory, or fetches the session. What cannot be asked makes a refusal,
+    /// never an anonymous visitor.
+    async fn load(
+        self,
+        gateway: &Gateway,
+        policy: &Policy,
+        fetched: &mut Fetched,
+    ) -> Result<(), Refusal> {
+        match self {
+            Self::User(user, now) => match gateway.directory.user(user, now).await {
+                Ok(_now_in_memory) => {
+                    fetched.users.push(user);
+                    Ok(())
+                }
+                Err(error) => Err(Refusal::Unavailable(error.to_string())),
+            },
+            Self::Session(key, now) => {
+                let asked = gateway.sessions.fetch(key, now, &policy.sessions.lifetime).await;
+                fetched.sessions.push((key, asked.map_err(|error| pages::refusal_of(&error))?));
+                Ok(())
+            }
         }
     }
 }
@@ -105,16 +174,16 @@ pub(super) enum Still {
     Unknown(UserId),
 }
 
-/// Finds out whether somebody who came by a session still does. Nothing counts as seen by that.
+/// Finds out whether somebody who came by a session still does, which was `found` now if it is live.
+/// Nothing counts as seen by that.
 pub(super) fn is_still(
-    gateway: &Gateway,
     policy: &Policy,
     came_by: &CameBy,
+    found: Option<Record>,
     now: Timestamp,
     known: impl Fn(UserId) -> Option<Known>,
 ) -> Still {
     let lifetime = &policy.sessions.lifetime;
-    let found = gateway.sessions.find(&came_by.key, now, lifetime);
     if let Some(record) = &found {
         let ends = record.span.limits(lifetime).map(|(_, end)| end).min();
         came_by.ends.set(ends.unwrap_or(record.span.expires));

@@ -98,16 +98,21 @@ pub(super) fn unavailable(cause: &str) -> Notice {
     Notice::from(&Refusal::Unavailable(String::new()))
 }
 
-/// The sessions take no change just now. That the disk refuses them was logged when it began, and
-/// is not again for everybody who tries to log in.
-pub(super) fn not_kept(error: &Unavailable) -> Notice {
-    match error {
-        Unavailable::NoRandomness(_) => unavailable(&error.to_string()),
-        Unavailable::NotKept(_) => {
-            tracing::debug!(%error, "a page is unavailable");
-            Notice::from(&Refusal::Unavailable(String::new()))
-        }
+/// What sessions that cannot be asked for or changed come to. A store that fails is logged when that
+/// begins, and not again for everybody who comes by.
+pub fn refusal_of(error: &Unavailable) -> Refusal {
+    let cause = error.to_string();
+    if error.is_logged() { Refusal::Outage(cause) } else { Refusal::Unavailable(cause) }
+}
+
+/// As [`refusal_of`], for a page.
+pub(super) fn no_sessions(error: &Unavailable) -> Notice {
+    if error.is_logged() {
+        tracing::debug!(%error, "a page is unavailable");
+    } else {
+        tracing::error!(%error, "a page is unavailable");
     }
+    Notice::from(&refusal_of(error))
 }
 
 /// The name of the site for people: the host without its port.

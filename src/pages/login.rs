@@ -149,7 +149,7 @@ impl Pages {
                 &settings.lifetime,
             )
             .await
-            .map_err(|error| answer::not_kept(&error))?;
+            .map_err(|error| answer::no_sessions(&error))?;
         if let Err(error) = self.state.directory.record_login(user.id, now).await {
             tracing::warn!(%error, user = user.username, "the login could not be recorded");
         }

@@ -23,7 +23,7 @@ impl Pages {
         }
         if let Some(id) = &request.session_id {
             let ended = self.state.sessions.end(SessionKey::of(id)).await;
-            ended.map_err(|error| answer::not_kept(&error))?;
+            ended.map_err(|error| answer::no_sessions(&error))?;
         }
         if let Some(user) = request.visitor.user() {
             tracing::info!(user = user.username, address = %request.address, "logged out");

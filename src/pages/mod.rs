@@ -37,6 +37,7 @@ use refusal::Notice;
 use templates::Templates;
 use throttle::Throttle;
 
+pub use answer::refusal_of;
 pub use refusal::{Asked, Audience};
 pub use settings::{Lockout, Settings};
 pub use templates::TemplateError;

@@ -70,7 +70,7 @@ impl Pages {
             }
             Wish::Unknown => Ok((0, Notes::no_such_session())),
         };
-        let (ended, notes) = ended.map_err(|error| answer::unavailable(&error.to_string()))?;
+        let (ended, notes) = ended.map_err(|error| answer::no_sessions(&error))?;
         if ended > 0 {
             let (user, address) = (&identity.user().username, request.address);
             tracing::info!(by = user, of = user, %address, ended, "sessions were revoked");
@@ -106,7 +106,7 @@ impl Pages {
         let lifetime = &self.sessions.lifetime;
         let here = request.session_key();
         let mine = self.state.sessions.of_user(identity.user().id).await;
-        let mut mine = mine.map_err(|error| answer::unavailable(&error.to_string()))?;
+        let mut mine = mine.map_err(|error| answer::no_sessions(&error))?;
         // Those that began with another password are over, though nobody has used them since.
         mine.retain(|(_, record)| {
             record.is_live(request.now, lifetime)

@@ -143,6 +143,7 @@ impl Pages {
             | Refusal::BadGateway(_)
             | Refusal::GatewayTimeout(_)
             | Refusal::Unavailable(_)
+            | Refusal::Outage(_)
             | Refusal::Broken(_) => self.notify(&Notice::from(refusal), asked),
         };
         self.dress(response)

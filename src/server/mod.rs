@@ -80,9 +80,12 @@ pub enum ServeError {
         "another gateway is running with the state directory {0}\nhint: stop it, or set another `server.state_directory`"
     )]
     AlreadyRunning(PathBuf),
-    /// The sessions on disk cannot be used.
-    #[error("cannot open the sessions: {0}")]
-    Sessions(#[from] sessions::disk::OpenError),
+    /// The sessions cannot be used.
+    #[error(transparent)]
+    Sessions(#[from] sessions::CannotOpen),
+    /// What gateways on one store have in common cannot be had from there.
+    #[error("cannot begin with the shared sessions: {0}")]
+    Unavailable(#[from] sessions::Unavailable),
     /// The users' database cannot be used.
     #[error("cannot open the users' database: {0}")]
     Accounts(#[from] AccountsError),
@@ -125,18 +128,14 @@ async fn serve(
     let listeners = Listeners::bind(&server.listen, server.workers)?;
 
     let directory = Arc::new(Directory::open(&accounts).await?);
-    let sessions = Arc::new(Sessions::open(
-        &state.sessions(),
-        reloadable.sessions.keeping,
-        wall_clock(),
-        &reloadable.sessions.lifetime,
-    )?);
-    tracing::info!(sessions = sessions.len(), "the sessions were read");
-    let page_state = Arc::new(pages::State::new(
-        Arc::clone(&directory),
-        Arc::clone(&sessions),
-        state.csrf_key()?,
-    ));
+    let sessions =
+        Arc::new(Sessions::open(&reloadable.sessions, &state.sessions(), wall_clock).await?);
+    if !sessions.is_shared() {
+        tracing::info!(sessions = sessions.len(), "the sessions were read");
+    }
+    let csrf_key = sessions.common_secret(state.csrf_key()?).await?;
+    let page_state =
+        Arc::new(pages::State::new(Arc::clone(&directory), Arc::clone(&sessions), csrf_key));
     let setup = page_state.offer_setup(state::random()?).await?;
     let applications = Applications::default();
     let public_url = reloadable.pages.public_url.clone();

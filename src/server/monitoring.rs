@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 
 use super::reload::Reloader;
 use super::{ServeError, wall_clock};
-use crate::sessions::Sessions;
-use crate::telemetry::{AccessLogWriter, Exposition, Gauges, OnDisk};
+use crate::sessions::{Health, Sessions, Traffic};
+use crate::telemetry::{AccessLogWriter, Exposition, Gauges, OnDisk, SharedStore};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,6 +42,11 @@ impl Gauges for Observed {
 
     fn lost_lines(&self) -> u64 {
         self.access_log.lost()
+    }
+
+    fn shared_store(&self) -> Option<SharedStore> {
+        let Traffic { questions, changes } = self.sessions.traffic()?;
+        Some(SharedStore { is_up: self.sessions.health() == Health::Fine, questions, changes })
     }
 
     fn sessions_on_disk(&self) -> Option<OnDisk> {
@@ -112,27 +117,33 @@ fn observe(
                 answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "metrics cannot be written\n")
             }
         },
-        // The process answers, and those who are logged in stay so: nothing that a restart would
-        // mend, so the status stays 200 for those who restart by it.
-        (&Method::GET | &Method::HEAD, "/healthz") => match sessions.disk().and_then(|d| d.failure)
-        {
-            Some(cause) => answer(
-                StatusCode::OK,
-                TEXT,
-                format!(
-                    "degraded: nobody can log in, sessions cannot be written to disk: {cause}\n"
-                ),
-            ),
-            None => answer(StatusCode::OK, TEXT, "ok\n"),
-        },
+        (&Method::GET | &Method::HEAD, "/healthz") => {
+            answer(StatusCode::OK, TEXT, condition(&sessions.health()))
+        }
         (&Method::GET | &Method::HEAD, "/readyz") if stopping.load(Relaxed) => {
             answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n")
+        }
+        (&Method::GET | &Method::HEAD, "/readyz") if sessions.health() == Health::Lost => {
+            let cause = "the session store is out of reach for longer than `store_grace`\n";
+            answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, cause)
         }
         (&Method::GET | &Method::HEAD, "/readyz") => answer(StatusCode::OK, TEXT, "ready\n"),
         (_, "/metrics" | "/healthz" | "/readyz") => {
             answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use GET\n")
         }
         _ => answer(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /healthz and /readyz\n"),
+    }
+}
+
+/// The process answers, and those who are logged in stay so: nothing that a restart would mend, so
+/// the status stays 200 for those who restart by it.
+fn condition(health: &Health) -> String {
+    match health {
+        Health::Fine => "ok\n".to_owned(),
+        Health::NotKept(cause) => {
+            format!("degraded: nobody can log in, sessions cannot be written to disk: {cause}\n")
+        }
+        Health::Cut | Health::Lost => "degraded: the session store is out of reach\n".to_owned(),
     }
 }
 

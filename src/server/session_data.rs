@@ -38,7 +38,7 @@ enum Complaint {
     Body(#[from] serde_json::Error),
     #[error(transparent)]
     Data(#[from] DataError),
-    #[error("the session cannot be changed just now: {0}")]
+    #[error("this is not possible just now: {0}")]
     Unavailable(#[from] Unavailable),
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn answer(
     let open = Open { gateway, key, now };
     let answered = match rest.split_once('/') {
         None if rest == "data" => open.all(method).await,
-        None if rest == "keys" => open.keys(method),
+        None if rest == "keys" => open.keys(method).await,
         None if rest == "flush" => open.flush(method).await,
         Some(("data", name)) if !name.contains('/') => {
             match percent_decode_str(name).decode_utf8() {
@@ -104,7 +104,7 @@ impl Open<'_> {
     async fn all(&self, method: &Method) -> Answered {
         match *method {
             Method::GET | Method::HEAD => {
-                let record = self.record()?;
+                let record = self.record().await?;
                 let member = |(name, json): (&str, &str)| format!("{}:{json}", Value::from(name));
                 let members: Vec<String> =
                     record.data.iter().flat_map(|data| data.iter()).map(member).collect();
@@ -115,10 +115,10 @@ impl Open<'_> {
         }
     }
 
-    fn keys(&self, method: &Method) -> Answered {
+    async fn keys(&self, method: &Method) -> Answered {
         match *method {
             Method::GET | Method::HEAD => {
-                let record = self.record()?;
+                let record = self.record().await?;
                 let data = record.data.iter().flat_map(|data| data.iter());
                 let names: Vec<&str> = data.map(|(name, _)| name).collect();
                 Ok(Some(json!(names).to_string()))
@@ -130,7 +130,7 @@ impl Open<'_> {
     async fn one(&self, method: &Method, name: &str, body: &[u8]) -> Answered {
         match *method {
             Method::GET | Method::HEAD => {
-                let record = self.record()?;
+                let record = self.record().await?;
                 let value = record.data.as_deref().and_then(|data| data.get(name));
                 let value = value.ok_or_else(|| Complaint::NoValue(name.to_owned()))?;
                 Ok(Some(value.to_owned()))
@@ -148,21 +148,21 @@ impl Open<'_> {
         if *method != Method::POST {
             return Err(Complaint::Method("POST"));
         }
-        self.record()?;
+        self.record().await?;
         self.gateway.sessions.end(self.key).await?;
         Ok(None)
     }
 
     /// The session as it is now; looking at it does not renew it.
-    fn record(&self) -> Result<Record, Complaint> {
+    async fn record(&self) -> Result<Record, Complaint> {
         let lifetime = self.gateway.policy.load().sessions.lifetime;
-        let found = self.gateway.sessions.find(&self.key, self.now, &lifetime);
+        let found = self.gateway.sessions.find(self.key, self.now, &lifetime).await?;
         found.ok_or(Complaint::NoSession)
     }
 
     async fn change(&self, change: DataChange) -> Answered {
         // One that is over and not swept yet is not brought back.
-        self.record()?;
+        self.record().await?;
         let lifetime = self.gateway.policy.load().sessions.lifetime;
         let sessions = &self.gateway.sessions;
         let changed = sessions.change_data(self.key, &[change], self.now, &lifetime).await?;

@@ -1,4 +1,4 @@
-//! What has to be done every now and then: sessions are swept and kept on disk.
+//! What has to be done every now and then: sessions are swept, and kept on disk or in a shared store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,9 +49,10 @@ impl Upkeep {
         Self { sessions, running, ticking }
     }
 
-    /// Ends it, and writes the sessions to disk for the last time.
+    /// Ends it, and writes the sessions for the last time.
     pub(super) async fn end(self) {
         self.ticking.abort();
+        self.sessions.flush().await;
         let (sessions, running) = (self.sessions, self.running);
         let closing = move || sessions.close(wall_clock(), &|| running.elapsed());
         if let Err(error) = tokio::task::spawn_blocking(closing).await {

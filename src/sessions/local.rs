@@ -63,6 +63,32 @@ impl Local {
         outcome
     }
 
+    /// Takes over sessions of another store, unless they were seen here later; says how many it
+    /// took.
+    pub(super) async fn import(
+        &self,
+        sessions: &[(SessionKey, Record)],
+    ) -> Result<usize, Unavailable> {
+        self.check()?;
+        let (mut taken, mut last) = (0, Ticket::default());
+        for (key, record) in sessions {
+            let noted = self.map.alter(*key, |place| {
+                let seen = record.span.last_seen;
+                if place.as_ref().is_some_and(|here| here.span.last_seen > seen) {
+                    return None;
+                }
+                let noted = self.note(|| Change::kept(*key, record));
+                *place = Some(record.clone());
+                Some(noted)
+            });
+            if let Some(noted) = noted {
+                (taken, last) = (taken + 1, noted?);
+            }
+        }
+        self.kept(Ok(last)).await?;
+        Ok(taken)
+    }
+
     /// Ends a session at once; says whether there was one, and what to wait for until its end is
     /// kept.
     pub(super) fn end(&self, key: SessionKey) -> (bool, Noted) {
@@ -82,12 +108,6 @@ impl Local {
     pub(super) fn discard(&self, key: SessionKey) {
         // What cannot be noted now will be missing in the snapshot that has to come first.
         let (_ended, _noted) = self.take(key);
-    }
-
-    /// Gives a session its full age again, unless it has ended: a renewal never brings one back.
-    /// The disk is told when its time comes.
-    pub(super) fn renew(&self, key: SessionKey, now: Timestamp, lifetime: &Lifetime) {
-        self.map.renew(&key, now, lifetime);
     }
 
     /// Changes the data of a session, and renews it; `None` when there is no such session.

@@ -114,6 +114,14 @@ impl Map {
         self.shard(key).live.pin().get(key).map(Entry::record)
     }
 
+    /// Whether there is a session with this key once every change that [`Map::alter`] has begun is
+    /// made; a look-up does not wait for those.
+    pub(super) fn holds(&self, key: &SessionKey) -> bool {
+        let shard = self.shard(key);
+        let _turn = shard.turn();
+        shard.live.pin().contains_key(key)
+    }
+
     /// Changes, begins or ends the session with this key: `alter` finds `None` where there is
     /// none, and leaves it where there shall be none. Nobody else changes the session meanwhile, so
     /// what `alter` writes elsewhere has the order of the changes here.
@@ -203,6 +211,18 @@ impl Map {
         dropped
     }
 
+    /// Takes all out, and gives them.
+    pub(super) fn drain(&self) -> Vec<(SessionKey, Record)> {
+        let mut drained = Vec::with_capacity(self.len());
+        for shard in &self.shards {
+            let _turn = shard.turn();
+            let live = shard.live.pin();
+            drained.extend(live.iter().map(|(key, entry)| (*key, entry.record())));
+            live.clear();
+        }
+        drained
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.live.len()).sum()
@@ -280,10 +300,39 @@ fn seconds(moment: Timestamp) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn an_entry_takes_56_bytes() {
         assert_eq!(size_of::<(SessionKey, Entry)>(), 72);
+    }
+
+    #[test]
+    fn whether_a_session_is_there_waits_for_the_change_that_was_begun() {
+        let (map, key) = (Map::default(), SessionKey::from_bytes([7; 16]));
+        let client = Client { address: "::1".parse().unwrap(), device: Device::default() };
+        let lifetime = Lifetime { age: Duration::from_secs(9), idle: None, absolute: None };
+        let record = Record::anonymous(client, Timestamp::from_seconds(1), &lifetime);
+        std::thread::scope(|scope| {
+            let (asks, has_asked) = channel();
+            let (answers, answered) = channel();
+            map.alter(key, |place| {
+                let map = &map;
+                scope.spawn(move || {
+                    asks.send(()).unwrap();
+                    answers.send(map.holds(&key)).unwrap();
+                });
+                has_asked.recv().unwrap();
+                let early = answered.recv_timeout(Duration::from_millis(50));
+                assert!(early.is_err(), "it did not wait: {early:?}");
+                *place = Some(record);
+            });
+            assert_eq!(answered.recv(), Ok(true));
+        });
+        assert_eq!(map.drain().len(), 1);
+        assert_eq!((map.len(), map.holds(&key)), (0, false));
     }
 }

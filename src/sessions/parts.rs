@@ -2,18 +2,19 @@
 //! else with a part, however long that takes.
 
 use super::map::{Map, SHARDS};
-use super::{Record, Sessions, Unavailable};
+use super::{Kept, Record, Sessions, Unavailable};
 use crate::domain::session::Lifetime;
 use crate::domain::{SessionKey, Timestamp, UserId};
 
 /// Where a walk over all sessions goes on; the default is its beginning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Cursor(usize);
+pub struct Cursor(u64);
 
 /// Some of the sessions, and where the others begin.
 #[derive(Debug)]
 pub struct Part {
     /// The sessions of this part, in no order, those that are over and not swept yet included.
+    /// There may be none, though others follow.
     pub sessions: Vec<(SessionKey, Record)>,
     /// Where to go on; `None` after the last part.
     pub next: Option<Cursor>,
@@ -36,27 +37,63 @@ pub enum Found {
 
 impl Sessions {
     /// One part of all sessions. A session that is there from the first part to the last is in
-    /// exactly one of them; one that comes or goes meanwhile is in one or in none.
+    /// exactly one of them; one that comes or goes meanwhile is in one or in none. A shared store
+    /// that grows or shrinks meanwhile may show one twice.
     pub async fn part(&self, from: Cursor) -> Result<Part, Unavailable> {
-        let mut sessions = Vec::new();
-        if from.0 < SHARDS {
-            self.store.map().copy(from.0, &mut sessions);
+        match &self.kept {
+            Kept::Here(local) => {
+                let (sessions, next) = shard(local.map(), from);
+                Ok(Part { sessions, next })
+            }
+            Kept::Shared(shared) => {
+                let (sessions, next) = shared.part(from.0).await?;
+                Ok(Part { sessions, next: next.map(Cursor) })
+            }
         }
-        let next = from.0 + 1;
-        Ok(Part { sessions, next: (next < SHARDS).then_some(Cursor(next)) })
+    }
+
+    /// As [`Sessions::part`], without reading what the sessions are.
+    pub(super) async fn keys_part(
+        &self,
+        from: Cursor,
+    ) -> Result<(Vec<SessionKey>, Option<Cursor>), Unavailable> {
+        match &self.kept {
+            Kept::Here(local) => {
+                let (sessions, next) = shard(local.map(), from);
+                Ok((sessions.into_iter().map(|(key, _)| key).collect(), next))
+            }
+            Kept::Shared(shared) => {
+                let (keys, next) = shared.keys_part(from.0, "").await?;
+                Ok((keys, next.map(Cursor)))
+            }
+        }
     }
 
     /// The sessions of a user, in no order, those that are over and not swept yet included.
     ///
-    /// There is no index of users: every session would pay for it. With a million sessions this
-    /// reads 70 MB, and other tasks have their turn in between.
+    /// In memory there is no index of users: every session would pay for it. With a million
+    /// sessions this reads 70 MB, and other tasks have their turn in between.
     pub async fn of_user(&self, user: UserId) -> Result<Vec<(SessionKey, Record)>, Unavailable> {
+        let local = match &self.kept {
+            Kept::Here(local) => local,
+            Kept::Shared(shared) => return shared.of_user(user).await,
+        };
         let mut found = Vec::new();
         for shard in 0..SHARDS {
-            found.append(&mut self.store.map().copy_of_user(shard, user));
+            found.append(&mut local.map().copy_of_user(shard, user));
             tokio::task::yield_now().await;
         }
         Ok(found)
+    }
+
+    /// The keys of a user's sessions, and maybe of some that are over.
+    pub(super) async fn keys_of(&self, user: UserId) -> Result<Vec<SessionKey>, Unavailable> {
+        match &self.kept {
+            Kept::Here(_) => {
+                Ok(self.of_user(user).await?.into_iter().map(|(key, _)| key).collect())
+            }
+            Kept::Shared(shared) => shared.keys_of(user).await,
+        }
     }
 
     /// The live session whose key begins so, if there is only one.
@@ -67,24 +104,41 @@ impl Sessions {
         lifetime: &Lifetime,
     ) -> Result<Found, Unavailable> {
         if let Some(key) = SessionKey::parse(&prefix.0) {
-            let found = self.find(&key, now, lifetime);
+            let found = self.find(key, now, lifetime).await?;
             return Ok(found.map_or(Found::None, |record| Found::One(key, record)));
         }
-        // The first byte names the shard that the key is in, and a prefix has it whole.
-        let Ok(first_byte) = u8::from_str_radix(&prefix.0[..2], 16) else {
-            return Ok(Found::None);
+        let mut sessions = match &self.kept {
+            Kept::Here(local) => prefixed(local.map(), prefix),
+            Kept::Shared(shared) => shared.prefixed(&prefix.0).await?,
         };
-        let mut sessions = Vec::new();
-        self.store.map().copy(Map::shard_of(first_byte), &mut sessions);
-        sessions.retain(|(key, record)| {
-            record.is_live(now, lifetime) && key.to_string().starts_with(&prefix.0)
-        });
+        sessions.retain(|(_, record)| record.is_live(now, lifetime));
         Ok(match (sessions.pop(), sessions.is_empty()) {
             (None, _) => Found::None,
             (Some((key, record)), true) => Found::One(key, record),
             (Some(_), false) => Found::Several,
         })
     }
+}
+
+/// The sessions of one shard, and where the next begins.
+fn shard(map: &Map, from: Cursor) -> (Vec<(SessionKey, Record)>, Option<Cursor>) {
+    let mut sessions = Vec::new();
+    let Some(shard) = usize::try_from(from.0).ok().filter(|shard| *shard < SHARDS) else {
+        return (sessions, None);
+    };
+    map.copy(shard, &mut sessions);
+    (sessions, (shard + 1 < SHARDS).then_some(Cursor(from.0 + 1)))
+}
+
+/// The sessions in memory whose keys begin so.
+fn prefixed(map: &Map, prefix: &KeyPrefix) -> Vec<(SessionKey, Record)> {
+    let mut sessions = Vec::new();
+    // The first byte names the shard that the key is in, and a prefix has it whole.
+    if let Ok(first_byte) = u8::from_str_radix(&prefix.0[..2], 16) {
+        map.copy(Map::shard_of(first_byte), &mut sessions);
+        sessions.retain(|(key, _)| key.to_string().starts_with(&prefix.0));
+    }
+    sessions
 }
 
 impl KeyPrefix {
@@ -101,71 +155,7 @@ impl KeyPrefix {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-    use std::time::Duration;
-
     use super::*;
-    use crate::domain::{Client, Device};
-
-    const NOON: Timestamp = Timestamp::from_seconds(1_000_000);
-    const LIFETIME: Lifetime =
-        Lifetime { age: Duration::from_secs(60), idle: None, absolute: None };
-
-    async fn begin(sessions: &Sessions, count: usize) -> HashSet<SessionKey> {
-        let client = Client { address: "::1".parse().unwrap(), device: Device::default() };
-        let mut keys = HashSet::new();
-        for _ in 0..count {
-            let id = sessions.begin_anonymous(client, NOON, &LIFETIME).await.unwrap();
-            keys.insert(SessionKey::of(&id));
-        }
-        keys
-    }
-
-    #[tokio::test]
-    async fn the_parts_are_all_sessions_each_once() {
-        let sessions = Sessions::default();
-        let keys = begin(&sessions, 2000).await;
-        let (mut seen, mut parts, mut cursor) = (Vec::new(), 0, Some(Cursor::default()));
-        while let Some(from) = cursor {
-            let part = sessions.part(from).await.unwrap();
-            // Nothing is held now: what would wait for a guard does not.
-            for (key, _) in &part.sessions {
-                sessions.discard(*key);
-            }
-            seen.extend(part.sessions.into_iter().map(|(key, _)| key));
-            (parts, cursor) = (parts + 1, part.next);
-        }
-        assert_eq!(parts, SHARDS);
-        assert_eq!(seen.len(), 2000);
-        assert_eq!(seen.into_iter().collect::<HashSet<_>>(), keys);
-        assert!(sessions.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_few_digits_are_enough_when_only_one_key_begins_so() {
-        let sessions = Sessions::default();
-        let mut keys = begin(&sessions, 300).await.into_iter();
-        let key = keys.next().unwrap();
-        let find = async |text: &str, now| {
-            let prefix = KeyPrefix::parse(text).unwrap();
-            sessions.find_by_prefix(&prefix, now, &LIFETIME).await.unwrap()
-        };
-        for digits in [12, 31, 32] {
-            let text = key.to_string()[..digits].to_uppercase();
-            assert!(matches!(find(&text, NOON).await, Found::One(found, _) if found == key));
-            let over = NOON.after(LIFETIME.age);
-            assert_eq!(find(&text, over).await, Found::None);
-        }
-        let last = if key.as_bytes()[15] & 1 == 0 { 1 } else { 0 };
-        let mut other = *key.as_bytes();
-        other[15] = other[15] & 0xfe | last;
-        let other = SessionKey::from_bytes(other);
-        assert_eq!(find(&other.to_string(), NOON).await, Found::None);
-        let record = sessions.find(&key, NOON, &LIFETIME).unwrap();
-        sessions.store.map().alter(other, |place| *place = Some(record));
-        assert_eq!(find(&key.to_string()[..12], NOON).await, Found::Several);
-        assert!(matches!(find(&key.to_string(), NOON).await, Found::One(found, _) if found == key));
-    }
 
     #[test]
     fn a_prefix_has_at_least_four_digits_and_nothing_else() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::shared::SharedSettings;
 use crate::domain::session::Lifetime;
 
 /// `[sessions]`.
@@ -15,8 +16,26 @@ pub struct Settings {
     pub expire_at_browser_close: bool,
     /// Whether every request renews the session and sends the cookie again.
     pub save_every_request: bool,
-    /// How sessions are kept on disk; in force from the start of the gateway to its end.
+    /// Where sessions are kept; in force from the start of the gateway to its end.
+    pub store: Store,
+    /// How sessions in memory are kept on disk; in force as long.
     pub keeping: Keeping,
+}
+
+/// Where sessions are kept; `store`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// In this process's memory, and on its disk.
+    Memory,
+    /// In Redis or Valkey, for several gateways.
+    Shared(SharedSettings),
+}
+
+impl Store {
+    /// What the names in a shared store begin with unless `store_prefix` says otherwise.
+    pub const PREFIX: &str = "vestibule:";
+    /// How long sessions go on without a shared store unless `store_grace` says otherwise.
+    pub const GRACE: Duration = Duration::from_secs(60);
 }
 
 /// How sessions are kept on disk.
@@ -97,6 +116,7 @@ impl Default for Settings {
             },
             expire_at_browser_close: false,
             save_every_request: false,
+            store: Store::Memory,
             keeping: Keeping::default(),
         }
     }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::{OnDisk, Revoked};
+use super::{OnDisk, Revoked, SharedStore};
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +161,8 @@ pub trait Gauges: Send + Sync {
     fn lost_lines(&self) -> u64;
     /// How the sessions on disk are, if any are there.
     fn sessions_on_disk(&self) -> Option<OnDisk>;
+    /// How the store of the sessions is, if gateways share it.
+    fn shared_store(&self) -> Option<SharedStore>;
 }
 
 /// Everything that `/metrics` shows.
@@ -287,6 +289,9 @@ impl Collector for Everything {
         if let Some(on_disk) = self.gauges.sessions_on_disk() {
             on_disk.encode(&mut encoder)?;
         }
+        if let Some(store) = self.gauges.shared_store() {
+            store.encode(&mut encoder)?;
+        }
         Ok(())
     }
 }
@@ -312,6 +317,10 @@ mod tests {
 
         fn sessions_on_disk(&self) -> Option<OnDisk> {
             Some(OnDisk::default())
+        }
+
+        fn shared_store(&self) -> Option<SharedStore> {
+            Some(SharedStore::default())
         }
     }
 

@@ -8,6 +8,7 @@ mod metrics;
 mod on_disk;
 mod revoked;
 pub mod settings;
+mod shared_store;
 mod stopwatch;
 
 pub use access_log::{AccessLines, AccessLogWriter, Line};
@@ -15,4 +16,5 @@ pub use metrics::{Counters, Exposition, Gauges, Outcome, SessionChange};
 pub use on_disk::OnDisk;
 pub use revoked::Revoked;
 pub use settings::{AccessLog, Settings};
+pub use shared_store::SharedStore;
 pub use stopwatch::Stopwatch;

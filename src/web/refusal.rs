@@ -40,6 +40,9 @@ pub enum Refusal {
     GatewayTimeout(&'static str),
     /// Something that the answer depends on cannot be asked just now; the text is for the log.
     Unavailable(String),
+    /// As [`Unavailable`](Self::Unavailable), where the log tells of the cause once, and not for
+    /// every request.
+    Outage(String),
     /// We or the operator made a mistake; the text is for the log.
     Broken(String),
 }
@@ -73,7 +76,7 @@ impl Refusal {
             Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::BadGateway(_) => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -94,7 +97,7 @@ impl Refusal {
             | Self::UnknownSite
             | Self::NoSuchPage => Blame::Client,
             Self::BadGateway(_) | Self::GatewayTimeout(_) => Blame::Upstream,
-            Self::Unavailable(_) | Self::Broken(_) => Blame::Gateway,
+            Self::Unavailable(_) | Self::Outage(_) | Self::Broken(_) => Blame::Gateway,
         }
     }
 
@@ -120,7 +123,7 @@ impl Refusal {
             Self::NoSuchPage => "no_such_page",
             Self::BadGateway(_) => "bad_gateway",
             Self::GatewayTimeout(_) => "gateway_timeout",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::Outage(_) => "unavailable",
             Self::Broken(_) => "internal_error",
         }
     }
@@ -142,7 +145,7 @@ impl Refusal {
             Self::NoSuchPage => "There is no such page",
             Self::BadGateway(_) => "The application does not answer",
             Self::GatewayTimeout(_) => "The application takes too long to answer",
-            Self::Unavailable(_) => "This is not possible just now",
+            Self::Unavailable(_) | Self::Outage(_) => "This is not possible just now",
             Self::Broken(_) => "Something went wrong",
         }
     }
@@ -162,7 +165,10 @@ impl Refusal {
             Self::BodyTimeout => "Check your connection and try again.",
             Self::UnknownSite => "Check the name of the site in the address.",
             Self::NoSuchPage => "Check the address, or go back.",
-            Self::BadGateway(_) | Self::GatewayTimeout(_) | Self::Unavailable(_) => {
+            Self::BadGateway(_)
+            | Self::GatewayTimeout(_)
+            | Self::Unavailable(_)
+            | Self::Outage(_) => {
                 "Try again in a moment. If it stays so, tell the person who runs this site."
             }
             Self::Broken(_) => "Tell the person who runs this site when it happened.",
@@ -176,7 +182,10 @@ impl Refusal {
             Self::OddPath(oddity) => format!("`{}` is not allowed in this path", oddity.name()),
             Self::MalformedRequest(why) => (*why).to_owned(),
             Self::GatewayTimeout(phase) => (*phase).to_owned(),
-            Self::BadGateway(why) | Self::Unavailable(why) | Self::Broken(why) => why.clone(),
+            Self::BadGateway(why)
+            | Self::Unavailable(why)
+            | Self::Outage(why)
+            | Self::Broken(why) => why.clone(),
             Self::LogIn
             | Self::Denied
             | Self::AmbiguousPath

@@ -18,7 +18,7 @@ async fn logging_out_takes_a_post_and_ends_the_session() {
     assert!(page.body.contains("You are logged out"), "{}", page.body);
     assert_eq!(browser.cookies["sessionid"], "");
     let lifetime = &gate.pages.sessions.lifetime;
-    assert!(gate.state.sessions.load(&stolen, NOON, lifetime).is_none());
+    assert!(gate.state.sessions.load(&stolen, NOON, lifetime).live().is_none());
 }
 
 #[tokio::test]

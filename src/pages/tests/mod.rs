@@ -147,7 +147,7 @@ impl Browser<'_> {
     fn visitor(&self) -> Visitor {
         let lifetime = &self.gate.pages.sessions.lifetime;
         let identity = self.session_id().and_then(|id| {
-            let session = self.gate.state.sessions.load(&id, NOON, lifetime)?.login?;
+            let session = self.gate.state.sessions.load(&id, NOON, lifetime).live()?.login?;
             Identity::confirm(session, self.gate.ada.clone()?, NOON, lifetime).ok()
         });
         identity.map_or(Visitor::Anonymous, Visitor::SignedIn)

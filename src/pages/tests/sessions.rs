@@ -125,7 +125,10 @@ async fn all_others_can_be_logged_out_at_once() {
     }
     assert_eq!(here.get("profile/").await.status, StatusCode::OK);
     let lifetime = &gate.pages.sessions.lifetime;
-    assert!(gate.state.sessions.load(&bob, NOON, lifetime).is_some(), "bob's is no other of ada's");
+    assert!(
+        gate.state.sessions.load(&bob, NOON, lifetime).live().is_some(),
+        "bob's is no other of ada's"
+    );
 }
 
 #[tokio::test]
@@ -142,7 +145,7 @@ async fn somebody_else_s_session_is_neither_seen_nor_ended() {
     assert_eq!(refused.body, unknown.body, "nothing tells that it is there");
     assert_eq!(refused.body, nonsense.body);
     let lifetime = &gate.pages.sessions.lifetime;
-    assert!(gate.state.sessions.load(&bob, NOON, lifetime).is_some());
+    assert!(gate.state.sessions.load(&bob, NOON, lifetime).live().is_some());
 }
 
 #[tokio::test]

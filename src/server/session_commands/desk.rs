@@ -11,7 +11,7 @@ use crate::accounts::{
 };
 use crate::domain::session::Lifetime;
 use crate::domain::{SessionKey, Timestamp, UserId};
-use crate::sessions::{Cursor, Found, KeyPrefix, Record, Sessions, Unavailable};
+use crate::sessions::{Found, KeyPrefix, Record, Sessions, Unavailable};
 
 /// The sessions and the directory of their users, of a running gateway or opened without one.
 #[derive(Debug, Clone)]
@@ -143,16 +143,7 @@ impl Desk {
                 Revoked { ended, session: None }
             }
             Revoke::All {} => {
-                let mut ended = 0;
-                let mut from = Some(Cursor::default());
-                while let Some(cursor) = from {
-                    let part = self.sessions.part(cursor).await?;
-                    for (key, _) in part.sessions {
-                        ended += usize::from(self.sessions.end(key).await?);
-                    }
-                    from = part.next;
-                    tokio::task::yield_now().await;
-                }
+                let ended = self.sessions.end_all().await?;
                 tracing::info!(by, of = "everybody", ended, "sessions were revoked");
                 Revoked { ended, session: None }
             }

@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::super::Sessions;
 use super::super::local::Local;
 use super::super::map::Map;
 use super::super::record::Record;
-use super::super::settings::{Durability, Keeping};
+use super::super::settings::{Durability, Keeping, Settings};
 use super::change::Change;
 use super::folder::Folder;
 use super::frame::{self, Header, Kind};
@@ -180,7 +181,7 @@ async fn requests_and_renewals_are_on_disk_within_a_minute() {
     sessions.begin(key(1), login(1), None).await.unwrap();
     sessions.begin(key(2), login(2), None).await.unwrap();
     let later = NOON.after(Duration::from_secs(30));
-    sessions.renew(key(1), later, &LIFETIME);
+    sessions.map().renew(&key(1), later, &LIFETIME);
     sessions.map().see(&key(2), later, |_| true).unwrap().unwrap();
     sessions.tend(later, &at(59));
     let lagging = content(after_a_kill(directory.path()).1.unwrap().map());
@@ -219,8 +220,7 @@ async fn files_are_for_their_owner_alone_and_hold_no_secret() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = temporary();
     let below = directory.path().join("sessions");
-    let sessions = super::super::Sessions::open(&below, Keeping::default(), NOON, &LIFETIME);
-    let sessions = sessions.unwrap();
+    let sessions = Sessions::open(&Settings::default(), &below, || NOON).await.unwrap();
     let client = Client { address: "::1".parse().unwrap(), device: Device::default() };
     let id = sessions.begin_anonymous(client, NOON, &LIFETIME).await.unwrap();
     sessions.close(NOON, &at(0));
@@ -296,7 +296,7 @@ fn nothing_that_goes_on_during_a_logout_brings_the_session_back() {
         let later = NOON.after(Duration::from_secs(9));
         scope.spawn(move || {
             while let Some(key) = current() {
-                sessions.renew(key, later, &LIFETIME);
+                sessions.map().renew(&key, later, &LIFETIME);
                 sessions.map().see(&key, later, |_| true);
             }
         });

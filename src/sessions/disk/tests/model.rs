@@ -97,7 +97,7 @@ async fn lives(events: Vec<Event>) {
             }
             Event::Renew { number, after } => {
                 let now = NOON.after(Duration::from_secs(after.into()));
-                sessions.renew(key(number), now, &LIFETIME);
+                sessions.map().renew(&key(number), now, &LIFETIME);
             }
             Event::Seen { number, after } => {
                 let now = NOON.after(Duration::from_secs(after.into()));
