@@ -78,7 +78,7 @@ impl Witness {
                 for index in (part..length).step_by(AT_ONCE as usize) {
                     let (visitor, name, known) = {
                         let seen = &witness.0.lock().unwrap()[index];
-                        (seen.visitor.moved(address), seen.name, seen.known)
+                        (seen.visitor.through(address), seen.name, seen.known)
                     };
                     let answer = visitor.asks_on(&mut wire, "/private/").await;
                     let is_alive = answer.status == 200;
@@ -188,7 +188,7 @@ async fn comes_and_goes(address: SocketAddr, witness: Arc<Witness>, seed: u64) {
                 }
             }
         } else if let Some((index, visitor)) = witness.chooses(&mut random) {
-            let mut visitor = visitor.moved(address);
+            let mut visitor = visitor.through(address);
             let Some(answer) = submits(address, "/accounts/logout/", &mut visitor, "").await else {
                 return;
             };

@@ -76,9 +76,9 @@ async fn bears_a_full_disk(gate: &mut Gate, make_room: impl FnOnce(&Gate)) {
     assert_eq!(count(gate, "sessions are written to disk again"), 1, "one when it heals");
     gate.is_killed();
     gate.starts_again().await;
-    ada.moved(gate.address).get("/private/").await.is_forwarded_as("ada");
-    alice.moved(gate.address).get("/private/").await.is_forwarded_as("alice");
-    before.moved(gate.address).get("/private/").await.asks_to_log_in("/private/");
+    ada.through(gate.address).get("/private/").await.is_forwarded_as("ada");
+    alice.through(gate.address).get("/private/").await.is_forwarded_as("alice");
+    before.through(gate.address).get("/private/").await.asks_to_log_in("/private/");
 }
 
 /// Logs in until that cannot be kept: the page that the journal's end is on may have room left.
@@ -116,8 +116,8 @@ async fn files_that_may_not_grow_are_borne_and_healed_from() {
     let bob = gate.sign_in("bob").await;
     gate.is_killed();
     gate.starts_again().await;
-    ada.moved(gate.address).get("/private/").await.is_forwarded_as("ada");
-    bob.moved(gate.address).get("/private/").await.is_forwarded_as("bob");
+    ada.through(gate.address).get("/private/").await.is_forwarded_as("ada");
+    bob.through(gate.address).get("/private/").await.is_forwarded_as("bob");
 }
 
 /// A file system of its own, unmounted in the end.

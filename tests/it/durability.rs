@@ -34,11 +34,11 @@ fn spoil(gate: &Gate, name: &str, offset: Option<usize>) {
 }
 
 async fn is_in(gate: &Gate, visitor: &Visitor, name: &str) {
-    visitor.moved(gate.address).get("/private/").await.is_forwarded_as(name);
+    visitor.through(gate.address).get("/private/").await.is_forwarded_as(name);
 }
 
 async fn is_out(gate: &Gate, visitor: &Visitor) {
-    visitor.moved(gate.address).get("/private/").await.asks_to_log_in("/private/");
+    visitor.through(gate.address).get("/private/").await.asks_to_log_in("/private/");
 }
 
 /// Starts a gateway that will not start, and gives what it says.
@@ -169,7 +169,7 @@ async fn damaged_snapshot_is_refused_and_recovered_without_a_loss() {
         gate.starts_again().await;
         // Cookies of forms are for an address, too.
         for (_, visitor) in &mut people {
-            *visitor = visitor.moved(gate.address);
+            *visitor = visitor.through(gate.address);
         }
     }
     gate.is_killed();

@@ -35,6 +35,8 @@ mod session_api;
 mod session_commands;
 mod session_data;
 mod sessions;
+mod shared_store;
+mod shared_use;
 mod sites;
 mod streaming;
 mod support;

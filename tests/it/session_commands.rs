@@ -28,12 +28,6 @@ fn listed(gate: &Gate, arguments: &[&str]) -> Vec<String> {
     keys
 }
 
-/// What the session of this browser is called.
-fn key_of(visitor: &Visitor) -> String {
-    let digest = Sha256::digest(visitor.session());
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn sorted<const N: usize>(mut keys: [String; N]) -> Vec<String> {
     keys.sort();
     keys.to_vec()
@@ -56,8 +50,8 @@ async fn list_tells_of_every_session_whose_it_is_and_where_it_began() {
     assert_eq!(gate.run(&["session", "list", "--json"]), "[]\n");
     let (ada, bob, other) =
         (gate.sign_in("ada").await, gate.sign_in("bob").await, gate.sign_in("bob").await);
-    assert_eq!(listed(&gate, &[]), sorted([key_of(&ada), key_of(&bob), key_of(&other)]));
-    assert_eq!(listed(&gate, &["--user", "bob"]), sorted([key_of(&bob), key_of(&other)]));
+    assert_eq!(listed(&gate, &[]), sorted([ada.key(), bob.key(), other.key()]));
+    assert_eq!(listed(&gate, &["--user", "bob"]), sorted([bob.key(), other.key()]));
     assert_eq!(listed(&gate, &["--user", "carl"]), Vec::<String>::new());
 
     let list = json(&gate, &["session", "list", "--user", "ada"]);
@@ -75,7 +69,7 @@ async fn list_tells_of_every_session_whose_it_is_and_where_it_began() {
     let header: Vec<&str> =
         lines[0].split("  ").map(str::trim).filter(|it| !it.is_empty()).collect();
     assert_eq!(header, ["KEY", "USER", "DEVICE", "ADDRESS", "STARTED", "LAST SEEN"]);
-    let row = lines.iter().find(|line| line.starts_with(&key_of(&ada))).unwrap();
+    let row = lines.iter().find(|line| line.starts_with(&ada.key())).unwrap();
     assert!(row.contains(" ada ") && row.contains(" 127.0.0.1 "), "{row}");
 }
 
@@ -85,7 +79,7 @@ async fn show_tells_all_but_secrets_and_takes_the_first_digits() {
         Gate::start(&town_and("[sessions]\nidle_timeout = \"2h\"\nabsolute_timeout = \"30m\""))
             .await;
     let ada = gate.sign_in("ada").await;
-    let key = key_of(&ada);
+    let key = ada.key();
     let session = json(&gate, &["session", "show", &key[..8].to_uppercase()]);
     assert_eq!(session["key"], *key);
     assert_eq!(session["user"], "ada");
@@ -108,12 +102,12 @@ async fn show_tells_all_but_secrets_and_takes_the_first_digits() {
 async fn revoked_session_ends_and_no_other() {
     let gate = Gate::start(TOWN).await;
     let (ada, bob) = (gate.sign_in("ada").await, gate.sign_in("bob").await);
-    let said = gate.run(&["session", "revoke", &key_of(&ada)[..12]]);
+    let said = gate.run(&["session", "revoke", &ada.key()[..12]]);
     assert_eq!(said, "ended the session of `ada` that began with an unknown browser\n");
     is_out(&ada).await;
     bob.get("/private/").await.is_forwarded_as("bob");
-    assert_eq!(listed(&gate, &[]), [key_of(&bob)]);
-    let key = key_of(&ada);
+    assert_eq!(listed(&gate, &[]), [bob.key()]);
+    let key = ada.key();
     assert!(complaint(&gate, &["session", "revoke", &key]).contains("there is no such session"));
     eventually("the log says who ended whose session", || {
         let log = gate.log();
@@ -156,7 +150,7 @@ async fn changed_accounts_leave_no_sessions_in_the_list() {
         let changed = gate.try_run(command, input);
         assert!(changed.status.success(), "{changed:?}");
         // Nobody came by them since: the command itself has ended them.
-        assert_eq!(listed(&gate, &[]), [key_of(&bob)], "{command:?}");
+        assert_eq!(listed(&gate, &[]), [bob.key()], "{command:?}");
         is_out(&one).await;
         is_out(&two).await;
     }
@@ -180,7 +174,7 @@ async fn key_in_place_of_the_cookie_is_nobody() {
     let gate = Gate::start(TOWN).await;
     let ada = gate.sign_in("ada").await;
     let key = listed(&gate, &[]).remove(0);
-    assert_eq!(key, key_of(&ada));
+    assert_eq!(key, ada.key());
     let whole: String =
         Sha256::digest(ada.session()).iter().map(|byte| format!("{byte:02x}")).collect();
     let (upper, short, twice) = (key.to_uppercase(), key[..12].to_owned(), format!("{key}{key}"));
@@ -249,23 +243,23 @@ async fn someone_logs_the_others_out_on_the_page_of_their_sessions() {
     assert_eq!(page.status, 200, "{page:?}");
     assert_eq!(page.header("cache-control"), Some("private, no-store"));
     let text = page.text();
-    assert!(text.contains(&key_of(&one)) && text.contains(&key_of(&two)));
-    assert!(!text.contains(&key_of(&bob)) && !text.contains(&one.session()));
+    assert!(text.contains(&one.key()) && text.contains(&two.key()));
+    assert!(!text.contains(&bob.key()) && !text.contains(&one.session()));
     let mut here = here;
     here.keeps(&page);
     let token = crate::support::visitor::form_token(&text);
     let send = async |field: (&str, &str)| {
         here.posts("/accounts/sessions/", &[("csrfmiddlewaretoken", &token), field]).await
     };
-    assert_eq!(send(("session", &key_of(&bob))).await.status, 404);
-    assert_eq!(send(("session", &key_of(&one))).await.status, 200);
+    assert_eq!(send(("session", &bob.key())).await.status, 404);
+    assert_eq!(send(("session", &one.key())).await.status, 200);
     is_out(&one).await;
     two.get("/private/").await.is_forwarded_as("ada");
     assert_eq!(send(("others", "yes")).await.status, 200);
     is_out(&two).await;
     here.get("/private/").await.is_forwarded_as("ada");
     bob.get("/private/").await.is_forwarded_as("bob");
-    assert_eq!(listed(&gate, &[]), sorted([key_of(&here), key_of(&bob)]));
+    assert_eq!(listed(&gate, &[]), sorted([here.key(), bob.key()]));
     // A password that is known still opens the door.
     gate.visitor().logs_in("ada", PASSWORD).await;
 }

@@ -1,8 +1,11 @@
 //! Somebody with a browser: keeps cookies, navigates, fills in forms.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Instant};
+
+use sha2::{Digest as _, Sha256};
 
 use super::{
+    DEADLINE,
     answer::Answer,
     wire::{Conversation, Wire},
 };
@@ -24,9 +27,10 @@ impl Visitor {
         Self { host: host.to_owned(), ..self.clone() }
     }
 
-    /// The same browser after the gateway has moved to another address.
-    pub(crate) fn moved(&self, address: SocketAddr) -> Self {
-        Self { address, host: address.to_string(), cookies: self.cookies.clone() }
+    /// The same browser at another address: of a gateway that was started again, or of another
+    /// one with a balancer in front of both.
+    pub(crate) fn through(&self, address: SocketAddr) -> Self {
+        Self { address, host: address.to_string(), ..self.clone() }
     }
 
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
@@ -35,6 +39,12 @@ impl Visitor {
 
     pub(crate) fn session(&self) -> String {
         self.cookie("sessionid").unwrap_or_else(|| panic!("no session")).to_owned()
+    }
+
+    /// What lists and logs call the session.
+    pub(crate) fn key(&self) -> String {
+        let digest = Sha256::digest(self.session());
+        digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub(crate) fn set_cookie(&mut self, name: &str, value: &str) {
@@ -117,6 +127,36 @@ impl Visitor {
         ))
         .await;
         wire.answer().await
+    }
+
+    /// Asks on a connection that stays open, unless the right to what is asked for ends meanwhile: then the answer may be cut.
+    pub(crate) async fn tries_on(&self, wire: &mut Wire, target: &str) -> Option<Answer> {
+        wire.send(format!(
+            "GET {target} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\n{}\r\n",
+            self.host,
+            self.cookie_line()
+        ))
+        .await;
+        let answer = wire.try_answer("GET").await.ok().flatten();
+        if answer.is_none() {
+            *wire = Wire::connect(self.address).await;
+        }
+        answer
+    }
+
+    /// Asks until the session is out, and the answer is what strangers get; nothing else comes in between but what was asked for.
+    pub(crate) async fn comes_to_be_out(&self) {
+        let (mut wire, started) = (Wire::connect(self.address).await, Instant::now());
+        loop {
+            match self.tries_on(&mut wire, "/private/").await {
+                Some(answer) if !answer.came_from_upstream() => {
+                    answer.asks_to_log_in("/private/");
+                    break;
+                }
+                Some(_) | None => assert!(started.elapsed() < DEADLINE, "the session lives on"),
+            }
+        }
+        self.get("/private/").await.asks_to_log_in("/private/");
     }
 
     /// Keeps the cookies of an answer, and drops those it takes back.
