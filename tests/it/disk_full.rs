@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use rustix::process::{Resource, Rlimit};
 
 use crate::support::{
-    config::town_and, eventually, gate::Gate, people::PASSWORD, recorder::Recorder,
+    config::town_and, eventually, gate::Gate, people::PASSWORD, recorder::Recorder, script::Script,
     visitor::Visitor,
 };
 
@@ -118,6 +118,45 @@ async fn files_that_may_not_grow_are_borne_and_healed_from() {
     gate.starts_again().await;
     ada.through(gate.address).get("/private/").await.is_forwarded_as("ada");
     bob.through(gate.address).get("/private/").await.is_forwarded_as("bob");
+}
+
+#[tokio::test]
+async fn what_an_application_sets_on_a_full_disk_is_a_503_and_not_lost_silently() {
+    let trust = "[upstream_defaults]\ntrust_responses = true\n[identity]\nheaders = { \"X-Color\" = \"{{ session.fav_color }}\" }\n";
+    let mut gate = Gate::start(&town_and(&format!("{ADMIN}\n{trust}"))).await;
+    gate.announce("recorded");
+    announce(&gate);
+    let script = Script::echo_with("Vestibule-Session-Set: fav_color=blue\r\n");
+    for target in ["/private/blue", "/public/blue"] {
+        gate.upstream.on(target, script.clone());
+    }
+    let ada = gate.sign_in("ada").await;
+    let journal = gate.directory().join("var/sessions/journal-00000001");
+    limit_files(&gate, Some(journal.metadata().unwrap().len()));
+    for _ in 0..3 {
+        let refused = ada.get("/private/blue").await;
+        refused.is_refused_with(503);
+        assert!(refused.header("retry-after").is_some(), "{refused:?}");
+        assert_eq!(refused.sets_cookie("sessionid"), None, "{refused:?}");
+        // Nor does anybody get a session that may be nothing tomorrow.
+        let refused = gate.visitor().get("/public/blue").await;
+        refused.is_refused_with(503);
+        assert_eq!(refused.sets_cookie("sessionid"), None, "{refused:?}");
+    }
+    ada.get("/private/").await.is_forwarded_as("ada");
+    assert_eq!(count(&gate, "ERROR"), 1, "one line when it breaks: {:#?}", gate.log());
+    let metrics = Visitor::new(gate.admin_address()).get("/metrics").await.text();
+    let failed = "vestibule_session_changes_total{outcome=\"failed\"} 6";
+    assert!(metrics.contains(failed), "{metrics}");
+    assert!(health(&gate).await.starts_with("degraded: "));
+
+    limit_files(&gate, None);
+    heals(&gate).await;
+    ada.get("/private/blue").await.is_forwarded_as("ada");
+    gate.is_killed();
+    gate.starts_again().await;
+    let answer = ada.through(gate.address).get("/private/").await;
+    assert_eq!(answer.is_forwarded_as("ada").folded("x-color"), ["blue"]);
 }
 
 /// A file system of its own, unmounted in the end.
