@@ -39,7 +39,7 @@ const LEAVE: [(&str, &str, &str); 2] = [
 ];
 
 /// Where a crate, or a part of one, may be used: a layer, or a file with its path.
-const CRATES: [(&str, &[&str]); 22] = [
+const CRATES: [(&str, &[&str]); 23] = [
     ("sqlx", &["accounts"]),
     ("argon2", &["accounts"]),
     ("rustix::process", &["accounts", "cli/demo.rs", "sessions/disk/snapshot.rs"]),
@@ -49,6 +49,7 @@ const CRATES: [(&str, &[&str]); 22] = [
     ("postcard", &["sessions/disk"]),
     ("crc32fast", &["sessions/disk"]),
     ("redis", &["sessions/shared"]),
+    ("indicatif", &["cli"]),
     ("hyper::client", &["upstream", "cli/remote.rs"]),
     ("hyper::server", &["server", "cli/demo.rs", "cli/demo"]),
     ("tokio_tungstenite", &["cli/demo.rs", "cli/demo"]),

@@ -56,7 +56,7 @@ enum Command {
     Group(group::Arguments),
     /// Create, list, grant and revoke permissions
     Permission(permission::Arguments),
-    /// List, show and end sessions, and save what can be read of damaged ones
+    /// List, show, end and copy sessions, and save what can be read of damaged ones
     Session(session::Arguments),
 }
 

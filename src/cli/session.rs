@@ -1,6 +1,7 @@
 //! `vestibule session`: one file per subcommand.
 
 mod clear;
+mod copy;
 mod list;
 mod recover;
 mod revoke;
@@ -28,6 +29,8 @@ enum Verb {
     Revoke(revoke::Arguments),
     /// Free the memory of sessions that are over, which happens by itself every minute
     Clear(clear::Arguments),
+    /// Copy all live sessions from one store to another, so that nobody has to log in again
+    Copy(copy::Arguments),
     /// Save what can be read of damaged sessions on disk, while no gateway runs
     Recover(recover::Arguments),
 }
@@ -38,6 +41,7 @@ pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failu
         Verb::Show(arguments) => show::run(arguments, file),
         Verb::Revoke(arguments) => revoke::run(arguments, file),
         Verb::Clear(arguments) => clear::run(&arguments, file),
+        Verb::Copy(arguments) => copy::run(&arguments, file),
         Verb::Recover(arguments) => recover::run(&arguments, file),
     }
 }

@@ -33,6 +33,7 @@ mod proxying;
 mod revocation;
 mod session_api;
 mod session_commands;
+mod session_copy;
 mod session_data;
 mod sessions;
 mod shared_store;
