@@ -20,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixListener;
 use vestibule::accounts::settings::{Database, Hashing};
-use vestibule::accounts::{self, Directory, NewUser};
+use vestibule::accounts::{self, By, Directory, NewUser};
 use vestibule::domain::{Client, Device, Timestamp};
 use vestibule::server::session_commands::{self, Desk, Moment};
 use vestibule::server::wall_clock;
@@ -120,7 +120,7 @@ async fn answer(
     assert_eq!(request.uri().path(), "/v1/sessions");
     let body: Bytes = request.into_body().collect().await?.to_bytes();
     let at = Moment { now: now(), lifetime: Settings::default().lifetime };
-    Ok(session_commands::answer(desk, body, "a test".to_owned(), at).await)
+    Ok(session_commands::answer(desk, body, By::Operator("a test".to_owned()), at).await)
 }
 
 /// Runs the command, reads every line that it prints, and gives the most memory it needed.

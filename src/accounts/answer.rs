@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::by::By;
 use super::command::{Command, Outcome, ShutOut};
 use super::directory::Directory;
 use super::error::{AccountsError, CommandError};
@@ -76,9 +77,9 @@ pub struct Answer {
 /// Carries out the command in `body`.
 ///
 /// The answer may hold the names of all users: it is for whoever may open the socket.
-pub async fn answer(directory: &Directory, body: &[u8], now: Timestamp) -> Answer {
+pub async fn answer(directory: &Directory, body: &[u8], by: &By, now: Timestamp) -> Answer {
     let outcome = match serde_json::from_slice::<Command>(body) {
-        Ok(command) => directory.carry_out(command, now).await,
+        Ok(command) => directory.carry_out(command, by, now).await,
         // Where, and not what: the body may hold a password.
         Err(error) => Err(CommandError::Invalid(format!(
             "the body is not a command: line {}, column {}",

@@ -6,10 +6,16 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, SqliteConnection};
 
 use super::AccountsError;
 use super::settings;
+
+/// What queries are asked on.
+pub(super) type Connection = SqliteConnection;
+
+/// Several queries that see one moment, or take effect together.
+pub(super) type Transaction = sqlx::Transaction<'static, Sqlite>;
 
 /// SQLite in WAL mode, where readers never wait for the writer.
 ///
@@ -52,12 +58,12 @@ impl Database {
     }
 
     /// Begins to read: a consistent view of one moment, which includes every finished write.
-    pub(super) async fn read(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    pub(super) async fn read(&self) -> Result<Transaction, sqlx::Error> {
         self.readers.begin().await
     }
 
     /// Begins to write, alone.
-    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    pub(super) async fn write(&self) -> Result<Transaction, sqlx::Error> {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
@@ -111,7 +117,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// processes may start on a new file at the same time.
 async fn migrate(writer: &SqlitePool) -> Result<(), AccountsError> {
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let connection: &mut SqliteConnection = &mut transaction;
+    let connection: &mut Connection = &mut transaction;
     // A build does not see a new file here by itself: touch this one.
     // `run` does the same, but its future is not `Send` for a borrowed connection.
     sqlx::migrate!("src/accounts/migrations").run_direct(None, connection, false).await?;

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
+use super::by::By;
 use super::cache::{Cache, Known};
 use super::changes::Changed;
 use super::command::{Command, NewUser, Outcome, Reply, Secret};
@@ -148,18 +149,37 @@ impl Directory {
     }
 
     /// Carries out one command of an operator; what it changed is seen by every later request.
-    pub async fn execute(&self, command: Command, now: Timestamp) -> Result<Reply, CommandError> {
-        self.carry_out(command, now).await.map(|outcome| outcome.reply)
+    pub async fn execute(
+        &self,
+        command: Command,
+        by: &By,
+        now: Timestamp,
+    ) -> Result<Reply, CommandError> {
+        self.carry_out(command, by, now).await.map(|outcome| outcome.reply)
     }
 
     /// The same, for a caller who also has the sessions that a command may make worthless.
     pub async fn carry_out(
         &self,
         command: Command,
+        by: &By,
         now: Timestamp,
     ) -> Result<Outcome, CommandError> {
-        let shared = Arc::clone(&self.shared);
-        self.order(async move { execute::command(&shared, command, now).await }).await
+        let (shared, by) = (Arc::clone(&self.shared), by.clone());
+        self.order(async move { execute::command(&shared, command, &by, now).await }).await
+    }
+
+    /// The number and the stored name of the user with this name; who mistyped it is told the
+    /// nearest one.
+    pub async fn find(&self, username: &str) -> Result<(UserId, String), CommandError> {
+        let (shared, username) = (Arc::clone(&self.shared), username.to_owned());
+        self.ask(async move {
+            let mut reading = shared.database.read().await?;
+            let found = execute::find_user(&mut reading, &username).await?;
+            reading.commit().await?;
+            Ok(found)
+        })
+        .await
     }
 
     /// The names that these users log in with, of those who are there: one query for all.

@@ -4,9 +4,9 @@ mod groups;
 mod permissions;
 mod users;
 
-use sqlx::SqliteConnection;
-
+use super::by::By;
 use super::command::{Command, Outcome};
+use super::database::Connection;
 use super::error::CommandError;
 use super::fields;
 use super::shared::Shared;
@@ -20,8 +20,10 @@ pub(super) use users::{create_first_superuser, has_users};
 pub(super) async fn command(
     shared: &Shared,
     command: Command,
+    by: &By,
     now: Timestamp,
 ) -> Result<Outcome, CommandError> {
+    tracing::debug!(%by, ?command, "an order about accounts");
     let reply = match command {
         Command::UserCreate(new) => users::create(shared, new, now).await,
         Command::UserList {} => users::list(shared).await,
@@ -59,8 +61,8 @@ pub(super) async fn command(
 const NAMES: i64 = 10_000;
 
 /// The number of the user with this name, and the name as it is stored.
-async fn find_user(
-    connection: &mut SqliteConnection,
+pub(super) async fn find_user(
+    connection: &mut Connection,
     username: &str,
 ) -> Result<(UserId, String), CommandError> {
     if let Ok(name) = normalize_username(username) {
@@ -82,7 +84,7 @@ async fn find_user(
 }
 
 /// The number of the group with this name.
-async fn find_group(connection: &mut SqliteConnection, name: &str) -> Result<i64, CommandError> {
+async fn find_group(connection: &mut Connection, name: &str) -> Result<i64, CommandError> {
     let id: Option<i64> = sqlx::query_scalar("SELECT id FROM vestibule_group WHERE name = $1")
         .bind(name)
         .fetch_optional(&mut *connection)
@@ -100,10 +102,7 @@ async fn find_group(connection: &mut SqliteConnection, name: &str) -> Result<i64
 }
 
 /// The number of the permission with this name.
-async fn find_permission(
-    connection: &mut SqliteConnection,
-    name: &str,
-) -> Result<i64, CommandError> {
+async fn find_permission(connection: &mut Connection, name: &str) -> Result<i64, CommandError> {
     let permission = fields::permission(name)?;
     let id: Option<i64> = sqlx::query_scalar(
         "SELECT id FROM vestibule_permission WHERE app_label = $1 AND codename = $2",
@@ -127,10 +126,7 @@ async fn find_permission(
 }
 
 /// The users who are members of the group with this number.
-async fn members(
-    connection: &mut SqliteConnection,
-    group: i64,
-) -> Result<Vec<UserId>, sqlx::Error> {
+async fn members(connection: &mut Connection, group: i64) -> Result<Vec<UserId>, sqlx::Error> {
     let ids: Vec<i64> =
         sqlx::query_scalar("SELECT user_id FROM vestibule_user_groups WHERE group_id = $1")
             .bind(group)

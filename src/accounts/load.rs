@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sqlx::SqliteConnection;
-
+use super::database::Connection;
 use crate::domain::{PasswordHash, Permission, Timestamp, User, UserId};
 
 /// The row of one user, without what other tables know.
@@ -34,7 +33,7 @@ pub(super) enum Who<'a> {
 ///
 /// The same queries are made whether there is one or not, so that the time does not tell.
 pub(super) async fn user(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     who: Who<'_>,
 ) -> Result<Option<User>, sqlx::Error> {
     let row = row(connection, who).await?;
@@ -82,7 +81,7 @@ impl UserRow {
 }
 
 pub(super) async fn row(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     who: Who<'_>,
 ) -> Result<Option<UserRow>, sqlx::Error> {
     match who {
@@ -111,7 +110,7 @@ pub(super) async fn row(
 
 /// The names of these users, of those who are there.
 pub(super) async fn usernames(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     ids: impl IntoIterator<Item = UserId>,
 ) -> Result<HashMap<UserId, String>, sqlx::Error> {
     // As one value: a statement takes only so many, and would be prepared anew for each number.
@@ -126,7 +125,7 @@ pub(super) async fn usernames(
 }
 
 pub(super) async fn groups_of(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     user: i64,
 ) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
@@ -140,7 +139,7 @@ pub(super) async fn groups_of(
 }
 
 pub(super) async fn profile_of(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     user: i64,
 ) -> Result<Vec<(String, String)>, sqlx::Error> {
     sqlx::query_as("SELECT field, value FROM vestibule_profile WHERE user_id = $1 ORDER BY field")

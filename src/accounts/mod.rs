@@ -8,6 +8,7 @@
 //! Not here: sessions, which refer to users by number, and the pages on which users log in.
 
 mod answer;
+mod by;
 mod cache;
 mod changes;
 mod command;
@@ -24,6 +25,7 @@ mod several;
 mod shared;
 
 pub use answer::{Answer, Complaint, ErrorKind, answer};
+pub use by::By;
 pub use cache::Known;
 pub use changes::Changed;
 pub use command::{

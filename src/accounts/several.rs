@@ -3,14 +3,13 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
-
+use super::database::Connection;
 use super::load::{UserRow, permission};
 use crate::domain::{User, UserId};
 
 /// Loads those of `ids` who exist, with groups, permissions and profile.
 pub(super) async fn users(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     ids: &[UserId],
 ) -> Result<HashMap<UserId, User>, sqlx::Error> {
     // One parameter, however many there are.

@@ -3,11 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use sqlx::{Sqlite, Transaction};
-
 use super::cache::{Cache, Known};
 use super::command::Secret;
-use super::database::Database;
+use super::database::{Connection, Database, Transaction};
 use super::error::{AccountsError, CommandError};
 use super::fields;
 use super::hashing::HashingThreads;
@@ -90,7 +88,7 @@ impl Shared {
 
 /// A change under way, and the users who will be another after it.
 pub(super) struct Changing<'a> {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Transaction,
     concerned: Vec<UserId>,
     is_quiet: bool,
     cache: &'a Cache,
@@ -98,7 +96,7 @@ pub(super) struct Changing<'a> {
 
 impl Changing<'_> {
     /// Where the change is written.
-    pub(super) fn sql(&mut self) -> &mut sqlx::SqliteConnection {
+    pub(super) fn sql(&mut self) -> &mut Connection {
         &mut self.transaction
     }
 

@@ -20,7 +20,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde::Serialize;
 
 use super::Failure;
-use crate::accounts::{self, Command, Directory, NewUser};
+use crate::accounts::{self, By, Command, Directory, NewUser};
 use crate::config::{self, Configuration};
 use crate::server::{Reload, wall_clock};
 
@@ -167,7 +167,10 @@ fn create_users(settings: &accounts::Settings) -> Result<(), Failure> {
         let group = Command::GroupCreate { name: EDITORS.to_owned(), permissions: Vec::new() };
         let users = USERS.iter().map(|user| Command::UserCreate(new_user(user)));
         for command in std::iter::once(group).chain(users) {
-            directory.execute(command, wall_clock()).await.map_err(|error| failed(&error))?;
+            directory
+                .execute(command, &By::this_process(), wall_clock())
+                .await
+                .map_err(|error| failed(&error))?;
         }
         Ok(())
     })

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use super::Failure;
-use crate::accounts::{Command, Complaint, Directory, Reply};
+use crate::accounts::{By, Command, Complaint, Directory, Reply};
 use crate::config::Configuration;
 
 /// How long the gateway may take; it may be hashing other passwords first.
@@ -144,7 +144,7 @@ fn unanswered(cause: &(impl std::fmt::Display + ?Sized)) -> Failure {
 async fn execute_here(configuration: &Configuration, command: Command) -> Result<Reply, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::No(error.to_string());
     let directory = Directory::open(&configuration.accounts).await.map_err(|e| failed(&e))?;
-    let outcome = directory.execute(command, super::now()).await;
+    let outcome = directory.execute(command, &By::this_process(), super::now()).await;
     directory.close().await;
     outcome.map_err(|error| failed(&error))
 }
@@ -170,7 +170,8 @@ mod tests {
                     (&Method::POST, "/v1/accounts")
                 );
                 let body = request.into_body().collect().await?.to_bytes();
-                let answer = answer(&directory, &body, crate::cli::now()).await;
+                let answer =
+                    answer(&directory, &body, &By::this_process(), crate::cli::now()).await;
                 let mut response = hyper::Response::new(Full::new(Bytes::from(answer.json)));
                 *response.status_mut() = StatusCode::from_u16(answer.status).unwrap();
                 Ok::<_, hyper::Error>(response)

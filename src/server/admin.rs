@@ -20,7 +20,7 @@ use tokio::net::UnixListener;
 use super::reload::Reloader;
 use super::session_commands::{self, Desk, Moment};
 use super::{ServeError, session_data, wall_clock};
-use crate::accounts;
+use crate::accounts::{self, By};
 use crate::gateway::Gateway;
 
 /// The largest command that is read.
@@ -59,10 +59,10 @@ pub(super) fn serve_socket(
             };
             let (gateway, reloader) = (Arc::clone(&gateway), Arc::clone(&reloader));
             tokio::spawn(async move {
-                let by = match stream.peer_cred() {
+                let by = By::Operator(match stream.peer_cred() {
                     Ok(peer) => format!("uid {}", peer.uid()),
                     Err(_) => "a command".to_owned(),
-                };
+                });
                 let service = service_fn(|request| hear(request, &gateway, &reloader, &by));
                 let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 if let Err(error) = served.await {
@@ -79,7 +79,7 @@ async fn hear(
     request: Request<Incoming>,
     gateway: &Gateway,
     reloader: &Reloader,
-    by: &str,
+    by: &By,
 ) -> Result<Response<session_commands::Body>, Infallible> {
     if request.uri().path() != "/v1/sessions" {
         return obey(request, gateway, reloader, by).await.map(|it| it.map(Either::Left));
@@ -91,7 +91,7 @@ async fn hear(
         return Ok(too_large().map(Either::Left));
     };
     let at = Moment { now: wall_clock(), lifetime: gateway.policy.load().sessions.lifetime };
-    Ok(session_commands::answer(desk(gateway), body.to_bytes(), by.to_owned(), at).await)
+    Ok(session_commands::answer(desk(gateway), body.to_bytes(), by.clone(), at).await)
 }
 
 fn desk(gateway: &Gateway) -> Desk {
@@ -102,7 +102,7 @@ async fn obey(
     request: Request<Incoming>,
     gateway: &Gateway,
     reloader: &Reloader,
-    by: &str,
+    by: &By,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_COMMAND).collect().await else {
@@ -129,10 +129,10 @@ async fn obey(
 
 /// Carries out a command about accounts, and then ends the sessions that it made worthless: both,
 /// even if whoever ordered it goes away in between.
-async fn about_accounts(gateway: &Gateway, body: Bytes, by: &str) -> Response<Full<Bytes>> {
-    let (desk, directory, by) = (desk(gateway), Arc::clone(&gateway.directory), by.to_owned());
+async fn about_accounts(gateway: &Gateway, body: Bytes, by: &By) -> Response<Full<Bytes>> {
+    let (desk, directory, by) = (desk(gateway), Arc::clone(&gateway.directory), by.clone());
     let work = tokio::spawn(async move {
-        let answer = accounts::answer(&directory, &body, wall_clock()).await;
+        let answer = accounts::answer(&directory, &body, &by, wall_clock()).await;
         if let Some(shut_out) = &answer.shut_out {
             desk.end_worthless(shut_out, &by).await;
         }

@@ -10,6 +10,10 @@ use super::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
+fn by() -> By {
+    By::Operator("a test".to_owned())
+}
+
 fn settings(directory: &Path) -> Settings {
     Settings {
         database: settings::Database::Sqlite(directory.join("users.db")),
@@ -44,7 +48,7 @@ impl World {
     }
 
     async fn order(&self, command: Command) -> Result<String, String> {
-        match self.directory.execute(command, NOW).await {
+        match self.directory.execute(command, &by(), NOW).await {
             Ok(Reply::Done(what)) => Ok(what),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
@@ -139,7 +143,7 @@ async fn a_user_has_all_fields_and_the_rights_of_the_groups() {
 
     let Reply::User(shown) = world
         .directory
-        .execute(Command::UserShow { username: "ada".to_owned() }, NOW)
+        .execute(Command::UserShow { username: "ada".to_owned() }, &by(), NOW)
         .await
         .unwrap()
     else {
@@ -280,8 +284,8 @@ async fn an_asker_who_goes_away_leaves_no_old_state_behind() {
     for flag in ["false", "true"].into_iter().cycle().take(20) {
         assert!(world.seen(ada).await.is_some());
         let changes = vec![format!("is_active={flag}").parse().unwrap()];
-        let order =
-            world.directory.execute(Command::UserSet { username: "ada".to_owned(), changes }, NOW);
+        let (set, by) = (Command::UserSet { username: "ada".to_owned(), changes }, by());
+        let order = world.directory.execute(set, &by, NOW);
         // Dropped after its first poll.
         let mut order = Box::pin(order);
         std::future::poll_fn(|context| {
@@ -411,7 +415,7 @@ async fn declared_permissions_are_there_and_their_descriptions_follow_the_file()
     let mut settings = settings(world.place.path());
     settings.permissions[0].1 = "Can vote in polls".to_owned();
     let directory = Directory::open(&settings).await.unwrap();
-    let reply = directory.execute(Command::PermissionList {}, NOW).await.unwrap();
+    let reply = directory.execute(Command::PermissionList {}, &by(), NOW).await.unwrap();
     let Reply::Permissions(list) = reply else { panic!("{reply:?}") };
     let list: Vec<_> =
         list.iter().map(|p| (p.permission.as_str(), p.description.as_str())).collect();
@@ -440,7 +444,8 @@ async fn a_thousand_users_are_listed_and_go_through_the_socket() {
     writing.commit().await.unwrap();
 
     let body = serde_json::to_vec(&Command::UserList {}).unwrap();
-    let Answer { status, json, .. } = super::super::answer(&world.directory, &body, NOW).await;
+    let Answer { status, json, .. } =
+        super::super::answer(&world.directory, &body, &by(), NOW).await;
     assert_eq!(status, 200);
     let Reply::Users(users) = serde_json::from_slice(&json).unwrap() else { panic!() };
     assert_eq!(users.len(), 1_000);
@@ -456,14 +461,14 @@ async fn bodies_that_are_no_commands_are_refused_without_repeating_them() {
     let bodies = [r#"{"user_create": {"username": "x", "password": ["hunter2"]}}"#, "", "{}"];
     for body in bodies {
         let Answer { status, json, .. } =
-            super::super::answer(&world.directory, body.as_bytes(), NOW).await;
+            super::super::answer(&world.directory, body.as_bytes(), &by(), NOW).await;
         let json = String::from_utf8(json).unwrap();
         assert_eq!(status, 400, "{json}");
         assert!(json.contains(r#""kind":"invalid""#) && !json.contains("hunter2"), "{json}");
     }
     let body = r#"{"user_show": {"username": "nobody"}}"#;
     let Answer { status, json, .. } =
-        super::super::answer(&world.directory, body.as_bytes(), NOW).await;
+        super::super::answer(&world.directory, body.as_bytes(), &by(), NOW).await;
     assert_eq!(status, 404);
     assert!(String::from_utf8(json).unwrap().contains(r#""kind":"not_found""#));
 }
@@ -485,7 +490,8 @@ fn it_can_be_asked_from_any_runtime() {
 async fn whoever_has_sessions_is_told_whose_are_worthless() {
     let world = World::new().await;
     let ada = world.create("ada").await;
-    let order = async |command| world.directory.carry_out(command, NOW).await.unwrap().shut_out;
+    let order =
+        async |command| world.directory.carry_out(command, &by(), NOW).await.unwrap().shut_out;
     let set = |changes: &[Change]| Command::UserSet {
         username: "ada".to_owned(),
         changes: changes.to_vec(),

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
-
 use super::super::command::{GroupDetails, GroupRecord, Reply};
+use super::super::database::Connection;
 use super::super::error::CommandError;
 use super::super::fields;
 use super::super::shared::Shared;
@@ -141,7 +140,7 @@ fn people(count: u64) -> String {
 
 /// Makes a user a member; says how many memberships are new.
 pub(super) async fn join(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     group: i64,
     user: UserId,
 ) -> Result<u64, sqlx::Error> {

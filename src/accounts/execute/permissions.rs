@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
-
 use super::super::command::{Holder, PermissionRecord, Reply};
+use super::super::database::Connection;
 use super::super::error::{AccountsError, CommandError};
 use super::super::fields;
 use super::super::shared::Shared;
@@ -186,7 +185,7 @@ fn named(holder: &Holder) -> String {
 
 /// Gives a user a permission; says how many grants are new.
 pub(super) async fn give_user(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     permission: i64,
     user: UserId,
 ) -> Result<u64, sqlx::Error> {
@@ -198,7 +197,7 @@ pub(super) async fn give_user(
 
 /// Gives a group a permission; says how many grants are new.
 pub(super) async fn give_group(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     permission: i64,
     group: i64,
 ) -> Result<u64, sqlx::Error> {

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sqlx::SqliteConnection;
-
 use super::super::command::{
     Change, NewUser, Outcome, Reply, Secret, ShutOut, UserDetails, UserRecord,
 };
+use super::super::database::Connection;
 use super::super::error::CommandError;
 use super::super::fields;
 use super::super::load::{self, UserRow, Who};
@@ -47,9 +46,7 @@ pub(in super::super) async fn create_first_superuser(
 }
 
 /// Whether there is any user.
-pub(in super::super) async fn has_users(
-    connection: &mut SqliteConnection,
-) -> Result<bool, sqlx::Error> {
+pub(in super::super) async fn has_users(connection: &mut Connection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM vestibule_user)").fetch_one(connection).await
 }
 
@@ -220,7 +217,7 @@ pub(in super::super) async fn set(
 }
 
 async fn set_field(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     UserId(id): UserId,
     change: Change,
 ) -> Result<(), CommandError> {
@@ -259,7 +256,7 @@ async fn set_field(
 }
 
 async fn set_profile(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     user: i64,
     field: String,
     value: String,

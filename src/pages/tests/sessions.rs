@@ -37,7 +37,10 @@ async fn session_of_bob(gate: &Gate) -> SessionId {
         ..NewUser::default()
     };
     let directory = &gate.state.directory;
-    directory.execute(accounts::Command::UserCreate(bob), NOON).await.unwrap();
+    directory
+        .execute(accounts::Command::UserCreate(bob), &accounts::By::this_process(), NOON)
+        .await
+        .unwrap();
     let bob = directory.verify("bob", PASSWORD.to_owned(), NOON).await.unwrap().unwrap();
     assert_ne!(bob.user().id, UserId(1));
     let client = Client { address: "192.0.2.9".parse().unwrap(), device: Device::of("curl/8") };
@@ -206,7 +209,7 @@ async fn sessions_that_began_with_another_password_are_not_shown() {
         username: "ada".to_owned(),
         password: "granite-window-9182".to_owned().into(),
     };
-    gate.state.directory.execute(set, NOON).await.unwrap();
+    gate.state.directory.execute(set, &accounts::By::this_process(), NOON).await.unwrap();
     gate.ada = gate.state.directory.user_by_name("ada", NOON).await.unwrap();
     let mut browser = gate.browser();
     browser.get("login/").await;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::command::{Line, SessionCommand};
 use super::desk::{Desk, Moment, Reply, SessionError};
 use super::listing::Listing;
-use crate::accounts::{AccountsError, CommandError, ErrorKind};
+use crate::accounts::{AccountsError, By, CommandError, ErrorKind};
 
 /// A whole answer, or the lines of a list as they come.
 pub type Body = Either<Full<Bytes>, Lines>;
@@ -25,7 +25,7 @@ pub type Body = Either<Full<Bytes>, Lines>;
 pub struct Lines(mpsc::Receiver<Bytes>);
 
 /// Carries out the command in `body`, to its end even if whoever ordered it goes away.
-pub async fn answer(desk: Desk, body: Bytes, by: String, at: Moment) -> Response<Body> {
+pub async fn answer(desk: Desk, body: Bytes, by: By, at: Moment) -> Response<Body> {
     let work = tokio::spawn(async move {
         let command = serde_json::from_slice::<SessionCommand>(&body).map_err(|error| {
             let (line, column) = (error.line(), error.column());

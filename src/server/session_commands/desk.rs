@@ -5,12 +5,9 @@ use std::sync::Arc;
 
 use super::command::{Cleared, Revoke, Revoked, SessionCommand, SessionDetails, SessionRecord};
 use super::listing::Listing;
-use crate::accounts::{
-    AccountsError, Command, CommandError, Complaint, Directory, ErrorKind, Reply as AccountsReply,
-    ShutOut,
-};
+use crate::accounts::{AccountsError, By, CommandError, Complaint, Directory, ErrorKind, ShutOut};
 use crate::domain::session::Lifetime;
-use crate::domain::{SessionKey, Timestamp, UserId};
+use crate::domain::{SessionKey, Timestamp};
 use crate::sessions::{Found, KeyPrefix, Record, Sessions, Unavailable};
 
 /// The sessions and the directory of their users, of a running gateway or opened without one.
@@ -80,7 +77,7 @@ impl Desk {
     pub async fn carry_out(
         &self,
         command: SessionCommand,
-        by: &str,
+        by: &By,
         at: Moment,
     ) -> Result<Reply, SessionError> {
         Ok(match command {
@@ -100,12 +97,12 @@ impl Desk {
 
     /// Ends the sessions of a user who cannot come by them any more. They are refused already, so
     /// that a failure leaves nobody in; it is logged.
-    pub(in super::super) async fn end_worthless(&self, shut_out: &ShutOut, by: &str) {
+    pub(in super::super) async fn end_worthless(&self, shut_out: &ShutOut, by: &By) {
         let ShutOut { user, username, because } = shut_out;
         match self.sessions.end_all_of(*user, None).await {
             Ok(0) => {}
             Ok(ended) => {
-                tracing::info!(by, of = username, ended, because, "sessions were revoked");
+                tracing::info!(%by, of = username, ended, because, "sessions were revoked");
             }
             Err(error) => {
                 tracing::warn!(%error, of = username, because, "sessions could not be revoked");
@@ -118,14 +115,14 @@ impl Desk {
         Ok(match user {
             None => Listing::of_all(sessions, directory, at),
             Some(name) => {
-                let (user, _) = self.user(&name, at).await?;
+                let (user, _) = self.directory.find(&name).await?;
                 let part = self.sessions.of_user(user).await?;
                 Listing::of_part(part, sessions, directory, at)
             }
         })
     }
 
-    async fn revoke(&self, revoke: Revoke, by: &str, at: Moment) -> Result<Revoked, SessionError> {
+    async fn revoke(&self, revoke: Revoke, by: &By, at: Moment) -> Result<Revoked, SessionError> {
         let revoked = match revoke {
             Revoke::Key(key) => {
                 let (key, record) = self.find(&key, at).await?;
@@ -133,18 +130,18 @@ impl Desk {
                 if !self.sessions.end(key).await? {
                     return Err(missing("it has just ended"));
                 }
-                tracing::info!(by, of = owner(&session), session = %key, "a session was revoked");
+                tracing::info!(%by, of = owner(&session), session = %key, "a session was revoked");
                 Revoked { ended: 1, session: Some(session) }
             }
             Revoke::User(name) => {
-                let (user, name) = self.user(&name, at).await?;
+                let (user, name) = self.directory.find(&name).await?;
                 let ended = self.sessions.end_all_of(user, None).await?;
-                tracing::info!(by, of = name, ended, "sessions were revoked");
+                tracing::info!(%by, of = name, ended, "sessions were revoked");
                 Revoked { ended, session: None }
             }
             Revoke::All {} => {
                 let ended = self.sessions.end_all().await?;
-                tracing::info!(by, of = "everybody", ended, "sessions were revoked");
+                tracing::info!(%by, of = "everybody", ended, "sessions were revoked");
                 Revoked { ended, session: None }
             }
         };
@@ -182,21 +179,6 @@ impl Desk {
         let mut names = self.directory.usernames(user.into_iter().collect::<BTreeSet<_>>()).await?;
         let name = user.and_then(|user| names.remove(&user));
         Ok(SessionRecord::of(key, record, name, &at.lifetime))
-    }
-
-    /// The user with this name; who mistyped it is told the nearest one.
-    async fn user(&self, name: &str, at: Moment) -> Result<(UserId, String), SessionError> {
-        let show = Command::UserShow { username: name.to_owned() };
-        match self.directory.execute(show, at.now).await? {
-            AccountsReply::User(details) => Ok((UserId(details.user.id), details.user.username)),
-            AccountsReply::Done(_)
-            | AccountsReply::Users(_)
-            | AccountsReply::Groups(_)
-            | AccountsReply::Group(_)
-            | AccountsReply::Permissions(_) => {
-                Err(CommandError::NotFound(format!("there is no user `{name}`")).into())
-            }
-        }
     }
 }
 

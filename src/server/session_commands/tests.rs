@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::accounts::settings::{Database, Hashing};
-use crate::accounts::{Command, Complaint, Directory, NewUser, Settings};
+use crate::accounts::{By, Command, Complaint, Directory, NewUser, Settings};
 use crate::domain::session::Lifetime;
 use crate::domain::session_data::DataChange;
 use crate::domain::{Client, Device, SessionKey, Timestamp};
@@ -40,7 +40,7 @@ impl World {
         for name in names {
             let (username, password) = ((*name).to_owned(), PASSWORD.to_owned().into());
             let user = NewUser { username, password, ..NewUser::default() };
-            directory.execute(Command::UserCreate(user), NOON).await.unwrap();
+            directory.execute(Command::UserCreate(user), &By::this_process(), NOON).await.unwrap();
         }
         let sessions = Arc::new(Sessions::default());
         let desk = Desk::new(Arc::clone(&sessions), Arc::clone(&directory));
@@ -60,7 +60,7 @@ impl World {
 
     async fn order(&self, command: SessionCommand, now: Timestamp) -> Result<Reply, String> {
         let at = Moment { now, lifetime: LIFETIME };
-        let reply = self.desk.carry_out(command, "a test", at).await;
+        let reply = self.desk.carry_out(command, &By::Operator("a test".to_owned()), at).await;
         reply.map_err(|error| error.to_string())
     }
 
@@ -171,10 +171,16 @@ async fn a_session_whose_user_is_gone_is_told_by_its_number() {
     let world = World::with(&["ada"]).await;
     let key = world.log_in("ada", NOON, 1).await[0];
     let delete = Command::UserDelete { username: "ada".to_owned() };
-    let shut_out = world.directory.carry_out(delete, NOON).await.unwrap().shut_out.unwrap();
+    let shut_out = world
+        .directory
+        .carry_out(delete, &By::this_process(), NOON)
+        .await
+        .unwrap()
+        .shut_out
+        .unwrap();
     let session = world.show(key, false, NOON).await.session;
     assert_eq!((session.user, session.user_id), (None, Some(shut_out.user.0)));
-    world.desk.end_worthless(&shut_out, "a test").await;
+    world.desk.end_worthless(&shut_out, &By::Operator("a test".to_owned())).await;
     assert!(world.sessions.is_empty());
 }
 
@@ -200,7 +206,8 @@ async fn answers_are_json_and_a_list_is_a_line_for_each_session() {
     world.log_in("ada", NOON, 1001).await;
     let at = Moment { now: NOON, lifetime: LIFETIME };
     let ask = async |body: &'static str| {
-        let answer = answer(world.desk.clone(), body.into(), "a test".to_owned(), at).await;
+        let answer =
+            answer(world.desk.clone(), body.into(), By::Operator("a test".to_owned()), at).await;
         let (head, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (head.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
@@ -232,7 +239,8 @@ async fn a_reader_who_stops_holds_up_nothing() {
     world.log_in("ada", NOON, 5000).await;
     let at = Moment { now: NOON, lifetime: LIFETIME };
     let list = r#"{"list":{"user":null}}"#.into();
-    let mut lines = answer(world.desk.clone(), list, "a test".to_owned(), at).await.into_body();
+    let mut lines =
+        answer(world.desk.clone(), list, By::Operator("a test".to_owned()), at).await.into_body();
     assert!(lines.frame().await.is_some());
     // The rest is not read: sessions begin and end all the same, in every shard.
     let new = world.log_in("ada", NOON, 2000).await;
