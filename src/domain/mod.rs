@@ -22,6 +22,7 @@
 pub mod authorize;
 pub mod client;
 pub mod identity;
+pub mod link;
 pub mod next_path;
 pub mod password;
 pub mod path;
@@ -35,6 +36,7 @@ pub mod user;
 pub use authorize::{Decision, Permitted, authorize};
 pub use client::{Client, Device};
 pub use identity::{Guest, Identity, Visitor};
+pub use link::{BadLink, Links, Purpose};
 pub use next_path::NextPath;
 pub use password::{PasswordHash, Verified};
 pub use path::{Oddity, RequestPath};
