@@ -24,6 +24,7 @@
 //! | [`web`] | HTTP vocabulary: headers, cookies, forms, bodies |
 //! | [`sessions`] | who is logged in, between requests |
 //! | [`accounts`] | users, groups and permissions in a database; password hashing |
+//! | [`mail`] | letters to people: a queue on disk, and what sends from it |
 //! | [`telemetry`] | counters and the access log |
 //! | [`domain`] | what Vestibule knows and decides, free of I/O, clocks and HTTP |
 //!
@@ -37,6 +38,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod gateway;
+pub mod mail;
 pub mod pages;
 pub mod server;
 pub mod sessions;

@@ -17,17 +17,18 @@ mod source;
 mod the_checker;
 
 /// Which layer may use which: the edges of `main → cli → config → server → gateway → pages →
-/// upstream → web → domain`, with `sessions`, `accounts` and `telemetry` beside it on `domain`.
-const LAYERS: [(&str, &str); 11] = [
-    ("cli", "config server gateway pages upstream web sessions accounts telemetry domain"),
-    ("config", "server gateway pages upstream web sessions accounts telemetry domain"),
-    ("server", "gateway pages upstream web sessions accounts telemetry domain"),
-    ("gateway", "pages upstream web sessions accounts telemetry domain"),
-    ("pages", "web sessions accounts domain"),
+/// upstream → web → domain`, with `sessions`, `accounts`, `mail` and `telemetry` beside it on `domain`.
+const LAYERS: [(&str, &str); 12] = [
+    ("cli", "config server gateway pages upstream web sessions accounts mail telemetry domain"),
+    ("config", "server gateway pages upstream web sessions accounts mail telemetry domain"),
+    ("server", "gateway pages upstream web sessions accounts mail telemetry domain"),
+    ("gateway", "pages upstream web sessions accounts mail telemetry domain"),
+    ("pages", "web sessions accounts mail domain"),
     ("upstream", "web domain"),
     ("web", "domain"),
     ("sessions", "domain"),
     ("accounts", "domain"),
+    ("mail", "domain"),
     ("telemetry", "domain"),
     ("domain", ""),
 ];
@@ -39,7 +40,7 @@ const LEAVE: [(&str, &str, &str); 2] = [
 ];
 
 /// Where a crate, or a part of one, may be used: a layer, or a file with its path.
-const CRATES: [(&str, &[&str]); 23] = [
+const CRATES: [(&str, &[&str]); 24] = [
     ("sqlx", &["accounts"]),
     ("argon2", &["accounts"]),
     ("rustix::process", &["accounts", "cli/demo.rs", "sessions/disk/snapshot.rs"]),
@@ -49,6 +50,7 @@ const CRATES: [(&str, &[&str]); 23] = [
     ("postcard", &["sessions/disk"]),
     ("crc32fast", &["sessions/disk"]),
     ("redis", &["sessions/shared"]),
+    ("lettre", &["mail"]),
     ("indicatif", &["cli"]),
     ("hyper::client", &["upstream", "cli/remote.rs"]),
     ("hyper::server", &["server", "cli/demo.rs", "cli/demo"]),

@@ -76,6 +76,7 @@ fn reloadable(configuration: &Configuration) -> Reloadable {
         gateway: configuration.gateway.clone(),
         sessions: configuration.sessions.clone(),
         pages: configuration.pages.clone(),
+        mail: configuration.mail.clone(),
     }
 }
 

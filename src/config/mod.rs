@@ -9,6 +9,7 @@
 mod accounts;
 mod identity;
 mod json;
+mod mail;
 mod pages;
 mod policy_test;
 mod problem;
@@ -51,6 +52,8 @@ pub struct Configuration {
     pub accounts: crate::accounts::settings::Settings,
     /// `[accounts]`, `[lockout]`.
     pub pages: crate::pages::settings::Settings,
+    /// `[mail]`, if there is one.
+    pub mail: Option<crate::mail::Settings>,
     /// `[log]`.
     pub telemetry: crate::telemetry::settings::Settings,
     /// `[[test]]`.
@@ -126,7 +129,9 @@ fn resolve(root: &Table<'_>, source: &Arc<Source>) -> Configuration {
     let (sessions, cookie) = sessions::read(root);
     let accounts = accounts::read(root, &server.state_directory);
     let public_url = shared.public_url.as_ref().map(|at| at.value.clone());
-    let (pages, prefix_place) = pages::read(root, public_url);
+    let mail = mail::read(root, shared.public_url.as_ref());
+    let (mut pages, prefix_place) = pages::read(root, public_url);
+    pages.sends_mail = mail.is_some();
     let declared = accounts.permissions.iter().map(|(name, _)| name.as_str()).collect();
     let surroundings = sites::Surroundings {
         prefix: &pages.prefix,
@@ -138,13 +143,9 @@ fn resolve(root: &Table<'_>, source: &Arc<Source>) -> Configuration {
     let tests = policy_test::read(root, |offset| source.position(offset).0);
     let telemetry = server::read_log(root);
     check_cookie(root.report(), &cookie, &shared, &pages.prefix, prefix_place);
-    for (key, message) in [
-        ("tls", "this version does not speak TLS; put a proxy that does in front of it"),
-        ("mail", "this version sends no mail"),
-    ] {
-        root.not_yet(key, message);
-    }
-    root.clone().finish(&["tls", "mail", written::TRUST]);
+    let message = "this version does not speak TLS; put a proxy that does in front of it";
+    root.not_yet("tls", message);
+    root.clone().finish(&["tls", written::TRUST]);
     Configuration {
         path: None,
         server,
@@ -152,6 +153,7 @@ fn resolve(root: &Table<'_>, source: &Arc<Source>) -> Configuration {
         sessions,
         accounts,
         pages,
+        mail,
         telemetry,
         tests,
         warnings: Problems::new(Arc::clone(source), Vec::new()),
@@ -248,6 +250,7 @@ mod tests {
         assert_eq!(stated.sessions, real.sessions);
         assert_eq!(stated.accounts, real.accounts);
         assert_eq!(stated.pages, real.pages);
+        assert_eq!(stated.mail, real.mail);
         assert_eq!(stated.telemetry, real.telemetry);
         assert_eq!(stated.gateway.upstreams, real.gateway.upstreams);
         assert_eq!(stated.gateway.trusted_proxies, real.gateway.trusted_proxies);

@@ -29,6 +29,7 @@ pub(super) fn read(root: &Table<'_>, public_url: Option<String>) -> (Settings, O
         let problem = Problem::error("not-yet", registration.span, message);
         report.add(problem.hint("write `registration = \"closed\"`, or leave it out"));
     }
+    let password_reset_timeout = table.duration("password_reset_timeout", SECOND);
     table.finish(&[]);
     let place = prefix.as_ref().map(|at| at.span.clone());
     let prefix = prefix.map_or(defaults.prefix, |at| at.value);
@@ -38,6 +39,9 @@ pub(super) fn read(root: &Table<'_>, public_url: Option<String>) -> (Settings, O
         logout_redirect_url: logout_redirect_url.map(|at| at.value),
         templates: templates.map(|at| at.value),
         public_url,
+        sends_mail: defaults.sends_mail,
+        password_reset_timeout: password_reset_timeout
+            .map_or(defaults.password_reset_timeout, |at| at.value),
         lockout: lockout(root, defaults.lockout),
         prefix,
     };

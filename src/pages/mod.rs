@@ -7,6 +7,7 @@
 mod answer;
 mod csrf;
 mod form;
+mod letters;
 mod login;
 mod logout;
 mod next;
@@ -26,7 +27,8 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use minijinja::{Value, context};
 
 use crate::accounts::Directory;
-use crate::domain::{Client, Device, Identity, SessionId, SessionKey, Timestamp, Visitor};
+use crate::domain::{Client, Device, Identity, Links, SessionId, SessionKey, Timestamp, Visitor};
+use crate::mail::Outbox;
 use crate::sessions::{self, Sessions};
 use crate::web::glance::Glance;
 use crate::web::refusal::Refusal;
@@ -47,7 +49,7 @@ pub struct Pages {
     settings: Settings,
     sessions: sessions::Settings,
     state: Arc<State>,
-    templates: Templates,
+    templates: Arc<Templates>,
     stylesheet: String,
     policy: HeaderValue,
 }
@@ -59,13 +61,30 @@ pub struct State {
     csrf: Csrf,
     throttle: Throttle,
     setup: setup::Offer,
+    links: Links,
+    outbox: Arc<Outbox>,
+    writing: letters::Writing,
 }
 
 impl State {
-    /// The state at the start of the gateway; `csrf_key` is random.
-    pub fn new(directory: Arc<Directory>, sessions: Arc<Sessions>, csrf_key: [u8; 32]) -> Self {
-        let (csrf, throttle) = (Csrf::new(csrf_key), Throttle::default());
-        Self { directory, sessions, csrf, throttle, setup: setup::Offer::default() }
+    /// The state at the start of the gateway; `csrf_key` is random, and the same in all gateways
+    /// of a site: forms are signed with it, and the links in letters.
+    pub fn new(
+        directory: Arc<Directory>,
+        sessions: Arc<Sessions>,
+        csrf_key: [u8; 32],
+        outbox: Arc<Outbox>,
+    ) -> Self {
+        Self {
+            directory,
+            sessions,
+            csrf: Csrf::new(csrf_key),
+            throttle: Throttle::default(),
+            setup: setup::Offer::default(),
+            links: Links::new(&csrf_key),
+            outbox,
+            writing: letters::Writing::default(),
+        }
     }
 
     /// Forgets failed logins that no longer count, to free memory; nothing depends on it.
@@ -154,7 +173,7 @@ impl Pages {
         sessions: sessions::Settings,
         state: Arc<State>,
     ) -> Result<Self, TemplateError> {
-        let templates = Templates::load(settings.templates.as_deref())?;
+        let templates = Arc::new(Templates::load(settings.templates.as_deref())?);
         let (_, version) = templates.stylesheet();
         let stylesheet = format!("{}static/style.css?v={version}", settings.prefix);
         let policy = answer::content_security_policy(&settings);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// `[accounts]`, `[lockout]` and `server.public_url`.
+/// `[accounts]`, `[lockout]`, `server.public_url` and whether there is a `[mail]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The path below which the gateway answers itself; begins and ends with `/`, lower case.
@@ -16,6 +16,10 @@ pub struct Settings {
     pub templates: Option<PathBuf>,
     /// The address by which the outside knows the gateway: scheme and host, no path.
     pub public_url: Option<String>,
+    /// Whether the file says how mail is sent.
+    pub sends_mail: bool,
+    /// How long the links in mail are good: Django's `PASSWORD_RESET_TIMEOUT`.
+    pub password_reset_timeout: Duration,
     /// What slows down whoever guesses passwords.
     pub lockout: Lockout,
 }
@@ -41,6 +45,8 @@ impl Default for Settings {
             logout_redirect_url: None,
             templates: None,
             public_url: None,
+            sends_mail: false,
+            password_reset_timeout: Duration::from_secs(3 * 24 * 60 * 60),
             lockout: Lockout {
                 enabled: true,
                 failures: 5,

@@ -22,6 +22,7 @@ use super::session_commands::{self, Desk, Moment};
 use super::{ServeError, session_data, wall_clock};
 use crate::accounts::{self, By};
 use crate::gateway::Gateway;
+use crate::mail::LetterId;
 
 /// The largest command that is read.
 const MAX_COMMAND: usize = 16 * 1024 * 1024;
@@ -122,7 +123,8 @@ async fn obey(
                 answer(StatusCode::UNPROCESSABLE_ENTITY, json)
             }
         },
-        (_, "/v1/accounts" | "/v1/reload") => use_post(),
+        (&Method::POST, "/v1/mail/retry") => retry_mail(reloader, &body).await,
+        (_, "/v1/accounts" | "/v1/reload" | "/v1/mail/retry") => use_post(),
         _ => answer(StatusCode::NOT_FOUND, r#"{"error":"there is no such command"}"#),
     })
 }
@@ -146,6 +148,27 @@ async fn about_accounts(gateway: &Gateway, body: Bytes, by: &By) -> Response<Ful
         Err(crashed) => {
             tracing::error!(%crashed, "a command crashed");
             answer(StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"the command crashed"}"#)
+        }
+    }
+}
+
+/// Has letters tried again: the one that the body names, or all.
+async fn retry_mail(reloader: &Reloader, body: &[u8]) -> Response<Full<Bytes>> {
+    let only = match body {
+        b"" => None,
+        name => match std::str::from_utf8(name).ok().and_then(LetterId::parse) {
+            Some(id) => Some(id),
+            None => return answer(StatusCode::BAD_REQUEST, r#"{"error":"this names no letter"}"#),
+        },
+    };
+    match reloader.outbox().retry(only).await {
+        Ok(letters) => {
+            answer(StatusCode::OK, serde_json::json!({ "letters": letters }).to_string())
+        }
+        Err(error) => {
+            tracing::error!(%error, "letters cannot be tried again");
+            let json = serde_json::json!({ "error": error.to_string() }).to_string();
+            answer(StatusCode::INTERNAL_SERVER_ERROR, json)
         }
     }
 }

@@ -32,6 +32,7 @@ pub use state::StateDirectory;
 
 use crate::accounts::{self, AccountsError, Directory};
 use crate::gateway::Gateway;
+use crate::mail::{self, Outbox};
 use crate::pages::{self, TemplateError};
 use crate::sessions::{self, Sessions};
 use crate::telemetry::{self, AccessLogWriter, Counters, Exposition};
@@ -89,6 +90,9 @@ pub enum ServeError {
     /// The users' database cannot be used.
     #[error("cannot open the users' database: {0}")]
     Accounts(#[from] AccountsError),
+    /// Mail cannot be sent as the settings say.
+    #[error(transparent)]
+    Mail(#[from] mail::Unusable),
     /// A template is wrong.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -134,8 +138,19 @@ async fn serve(
         tracing::info!(sessions = sessions.len(), "the sessions were read");
     }
     let csrf_key = sessions.common_secret(state.csrf_key()?).await?;
-    let page_state =
-        Arc::new(pages::State::new(Arc::clone(&directory), Arc::clone(&sessions), csrf_key));
+    let spool = state.mail();
+    let outbox = Outbox::open(spool.clone(), wall_clock)
+        .map_err(|cause| ServeError::State { path: spool, cause })?;
+    outbox.set_up(reloadable.mail.as_ref())?;
+    let outbox = Arc::new(outbox);
+    let sending = Arc::clone(&outbox);
+    let sending = tokio::spawn(async move { sending.run().await });
+    let page_state = Arc::new(pages::State::new(
+        Arc::clone(&directory),
+        Arc::clone(&sessions),
+        csrf_key,
+        Arc::clone(&outbox),
+    ));
     let setup = page_state.offer_setup(state::random()?).await?;
     let applications = Applications::default();
     let public_url = reloadable.pages.public_url.clone();
@@ -172,7 +187,13 @@ async fn serve(
         workers.push(worker::start(share)?);
     }
 
-    let reloader = Arc::new(Reloader::new(reload, Arc::clone(&gateway), page_state, applications));
+    let reloader = Arc::new(Reloader::new(
+        reload,
+        Arc::clone(&gateway),
+        Arc::clone(&page_state),
+        applications,
+        outbox,
+    ));
     let stopping_now = Arc::new(AtomicBool::new(false));
     let exposition = Arc::new(Exposition::new(
         counters,
@@ -222,6 +243,9 @@ async fn serve(
     // The workers hold receivers of their own, so the send arrives while there is one to stop.
     let _all_gone_already = stop.send(true);
     worker::join(workers).await;
+    // What is promised is written now; letters under way are sent again after the next start.
+    page_state.letters_are_written().await;
+    sending.abort();
     upkeep.end().await;
     directory.close().await;
     drop(socket);

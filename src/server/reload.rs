@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::accounts::Directory;
 use crate::domain::Timestamp;
 use crate::gateway::{self, Gateway, Policy};
+use crate::mail::{self, Outbox};
 use crate::pages::{self, Pages, TemplateError};
 use crate::sessions;
 use crate::upstream::Applications;
@@ -22,6 +23,8 @@ pub struct Reloadable {
     pub sessions: sessions::Settings,
     /// The gateway's own pages.
     pub pages: pages::Settings,
+    /// How mail is sent, if it is.
+    pub mail: Option<mail::Settings>,
 }
 
 /// Reads the file again and runs its tests; the error is the text for the operator.
@@ -48,6 +51,7 @@ pub(super) struct Reloader {
     gateway: Arc<Gateway>,
     state: Arc<pages::State>,
     applications: Applications,
+    outbox: Arc<Outbox>,
     one_at_a_time: Mutex<()>,
     succeeded: AtomicBool,
 }
@@ -58,12 +62,14 @@ impl Reloader {
         gateway: Arc<Gateway>,
         state: Arc<pages::State>,
         applications: Applications,
+        outbox: Arc<Outbox>,
     ) -> Self {
         Self {
             read,
             gateway,
             state,
             applications,
+            outbox,
             one_at_a_time: Mutex::new(()),
             succeeded: AtomicBool::new(true),
         }
@@ -75,7 +81,12 @@ impl Reloader {
         let _turn = self.one_at_a_time.lock().await;
         let read = (self.read)(Arc::clone(&self.gateway.directory)).await;
         let compiled = read.and_then(|reloadable| {
-            reloadable.compile(&self.state, &self.applications).map_err(|error| error.to_string())
+            let mail = reloadable.mail.clone();
+            let policy = reloadable.compile(&self.state, &self.applications);
+            let policy = policy.map_err(|error| error.to_string())?;
+            // Last, because it is in force at once.
+            self.outbox.set_up(mail.as_ref()).map_err(|error| error.to_string())?;
+            Ok(policy)
         });
         self.succeeded.store(compiled.is_ok(), Relaxed);
         match compiled {
@@ -94,6 +105,11 @@ impl Reloader {
     /// Whether the last reload was taken, or none was asked for.
     pub(super) fn succeeded(&self) -> bool {
         self.succeeded.load(Relaxed)
+    }
+
+    /// Where letters wait.
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
     }
 
     /// Forgets what is too old to matter.

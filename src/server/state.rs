@@ -45,6 +45,11 @@ impl StateDirectory {
         self.path.join("sessions")
     }
 
+    /// Where letters wait.
+    pub(super) fn mail(&self) -> PathBuf {
+        self.path.join("mail")
+    }
+
     /// The key that forms are signed with, the same over restarts, so that a form which was open
     /// during one can still be sent.
     pub(super) fn csrf_key(&self) -> Result<[u8; 32], ServeError> {

@@ -63,7 +63,8 @@ impl Gate {
             ..accounts::Settings::default()
         };
         let users = Arc::new(accounts::Directory::open(&accounts).await.unwrap());
-        let state = Arc::new(State::new(users, Arc::new(Sessions::default()), [7; 32]));
+        let outbox = Arc::new(Outbox::open(directory.path().join("mail"), || NOON).unwrap());
+        let state = Arc::new(State::new(users, Arc::new(Sessions::default()), [7; 32], outbox));
         let sessions = crate::sessions::Settings::default();
         let pages = Pages::new(settings, sessions, Arc::clone(&state)).unwrap();
         Self { pages, state, ada: None, _directory: directory }
