@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use minijinja::{Value, context};
 
+use super::bound_form::{BoundField, BoundForm};
 use super::csrf::Secret;
 use super::{Answer, PageRequest, Pages, answer};
 use crate::domain::password::MAX_PASSWORD_LENGTH;
@@ -19,9 +20,9 @@ const WRONG: &str =
     "Please enter a correct username and password. Note that both fields may be case-sensitive.";
 
 /// The credentials as they were typed; no `Debug`, for one of them is a password.
-struct Credentials<'f> {
-    username: &'f str,
-    password: &'f str,
+pub(super) struct Credentials<'f> {
+    pub(super) username: &'f str,
+    pub(super) password: &'f str,
 }
 
 /// Why a login did not happen, and so what the form says when it is shown again.
@@ -38,7 +39,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    fn status(self) -> StatusCode {
+    pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Wrong => StatusCode::OK,
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -87,7 +88,7 @@ impl Pages {
     }
 
     /// Asks the directory, unless there were too many failures or nothing could be right.
-    async fn verify(
+    pub(super) async fn verify(
         &self,
         credentials: &Credentials<'_>,
         request: &PageRequest,
@@ -195,22 +196,14 @@ impl<'f> Credentials<'f> {
 
 /// The `form` of the template, with the names of Django's `AuthenticationForm`.
 fn form(username: &str, failure: Option<Failure>) -> Value {
-    let messages: Vec<String> = failure.map(Failure::message).into_iter().collect();
-    let errors = (!messages.is_empty()).then(|| context! { __all__ => messages.clone() });
-    let field = |name: &str, label, value| {
-        let (id, none) = (format!("id_{name}"), Vec::<String>::new());
-        context! { id_for_label => id.clone(), name, id, label, value, errors => none }
-    };
-    context! {
-        username => field("username", "Username", username),
-        password => field("password", "Password", ""),
-        errors,
-        non_field_errors => messages,
-        is_refused => failure == Some(Failure::Wrong),
-    }
+    let password = BoundField::current_password("password", "Password");
+    BoundForm::new(vec![BoundField::username(username), password])
+        .with_errors(failure.map(Failure::message).into_iter().collect())
+        .saying("is_refused", failure == Some(Failure::Wrong))
+        .into_value()
 }
 
-fn retry_after(response: &mut Response<Bytes>, delay: Duration) {
+pub(super) fn retry_after(response: &mut Response<Bytes>, delay: Duration) {
     let seconds = HeaderValue::from(delay.as_secs().max(1));
     response.headers_mut().insert(header::RETRY_AFTER, seconds);
 }

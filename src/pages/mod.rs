@@ -5,6 +5,7 @@
 //! themselves when they need a login.
 
 mod answer;
+mod bound_form;
 mod csrf;
 mod form;
 mod letters;
@@ -12,7 +13,9 @@ mod login;
 mod logout;
 mod next;
 mod own_sessions;
+mod password_change;
 mod profile;
+mod reauthentication;
 mod refusal;
 pub mod settings;
 mod setup;
@@ -129,6 +132,8 @@ enum Page<'p> {
     Home,
     Login,
     Logout,
+    PasswordChange,
+    PasswordChangeDone,
     Profile,
     Sessions,
     Setup(&'p str),
@@ -143,10 +148,17 @@ impl<'p> Page<'p> {
             "" => Self::Home,
             "login/" => Self::Login,
             "logout/" => Self::Logout,
+            "password_change/" => Self::PasswordChange,
+            "password_change/done/" => Self::PasswordChangeDone,
             "profile/" => Self::Profile,
             "sessions/" => Self::Sessions,
             "static/style.css" => Self::Stylesheet,
-            "login" | "logout" | "profile" | "sessions" => Self::Unfinished,
+            "login"
+            | "logout"
+            | "password_change"
+            | "password_change/done"
+            | "profile"
+            | "sessions" => Self::Unfinished,
             _ => {
                 let token = name.strip_prefix("setup/")?;
                 Self::Setup(token.strip_suffix('/')?)
@@ -157,8 +169,14 @@ impl<'p> Page<'p> {
     /// The methods that the page takes, for `Allow`.
     fn methods(self) -> &'static str {
         match self {
-            Self::Login | Self::Logout | Self::Sessions | Self::Setup(_) => "GET, HEAD, POST",
-            Self::Home | Self::Profile | Self::Stylesheet | Self::Unfinished => "GET, HEAD",
+            Self::Login | Self::Logout | Self::PasswordChange | Self::Sessions | Self::Setup(_) => {
+                "GET, HEAD, POST"
+            }
+            Self::Home
+            | Self::PasswordChangeDone
+            | Self::Profile
+            | Self::Stylesheet
+            | Self::Unfinished => "GET, HEAD",
         }
     }
 }
@@ -210,6 +228,9 @@ impl Pages {
             Page::Login => self.login_page(request),
             Page::Logout if is_post => self.log_out(request).await,
             Page::Logout => self.logout_page(request),
+            Page::PasswordChange if is_post => self.change_password(request).await,
+            Page::PasswordChange => self.password_change_page(request),
+            Page::PasswordChangeDone => self.password_change_done_page(request),
             Page::Profile => self.profile_page(request),
             Page::Sessions if is_post => self.end_sessions(request).await,
             Page::Sessions => self.sessions_page(request).await,
@@ -250,6 +271,7 @@ impl Pages {
             stylesheet => &*self.stylesheet,
             login_url => self.url("login/"),
             logout_url => self.url("logout/"),
+            password_change_url => self.url("password_change/"),
             profile_url => self.url("profile/"),
             sessions_url => self.url("sessions/"),
         }

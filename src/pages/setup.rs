@@ -6,6 +6,7 @@ use http::StatusCode;
 use minijinja::{Value, context};
 use subtle::ConstantTimeEq as _;
 
+use super::bound_form::{BoundField, BoundForm};
 use super::refusal::Notice;
 use super::{Answer, PageRequest, Pages, State, answer};
 use crate::accounts::{AccountsError, CommandError, NewUser};
@@ -149,25 +150,22 @@ impl Draft {
     }
 
     fn scope(&self) -> Value {
-        let none = Vec::new();
-        let field = |name: &str, label: &str, value: &str, errors: &Vec<String>| {
-            let id = format!("id_{name}");
-            context! { id_for_label => id.clone(), name, id, label, value, errors => errors.clone() }
-        };
-        context! {
-            username => field("username", "Username", &self.username, &self.wrong.username),
-            email => field("email", "E-mail (optional)", &self.email, &none),
-            password1 => field("password1", "Password", "", &none),
-            password2 => field("password2", "Password, once more", "", &self.wrong.repeated),
-            non_field_errors => self.wrong.other.clone(),
-            errors => self.is_wrong() || !self.wrong.other.is_empty(),
-        }
+        let wrong = &self.wrong;
+        BoundForm::new(vec![
+            BoundField::username(&self.username).with_errors(wrong.username.clone()),
+            BoundField::email("email", "E-mail (optional)", &self.email).optional(),
+            BoundField::new_password("password1", "Password"),
+            BoundField::new_password("password2", "Password, once more")
+                .with_errors(wrong.repeated.clone()),
+        ])
+        .with_errors(wrong.other.clone())
+        .into_value()
     }
 }
 
 /// A message of ours for a person: lines that begin with `hint:` become sentences of their own,
 /// and what stands in backticks stands alone.
-fn sentence(message: &str) -> String {
+pub(super) fn sentence(message: &str) -> String {
     let lines = message.lines().map(|line| {
         let line = line.trim_start_matches("hint:").trim().replace('`', "");
         let mut letters = line.chars();

@@ -5,17 +5,27 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, Output, UndefinedBehavior, Value, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest as _, Sha256};
 
+use super::bound_form;
 use crate::domain::Timestamp;
 
 /// The templates that every gateway has, under Django's names where Django has them.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 11] = [
     ("base.html", include_str!("templates/base.html")),
+    ("forms.html", include_str!("templates/forms.html")),
     ("registration/login.html", include_str!("templates/registration/login.html")),
     ("registration/logged_out.html", include_str!("templates/registration/logged_out.html")),
     ("registration/logout.html", include_str!("templates/registration/logout.html")),
+    (
+        "registration/password_change_form.html",
+        include_str!("templates/registration/password_change_form.html"),
+    ),
+    (
+        "registration/password_change_done.html",
+        include_str!("templates/registration/password_change_done.html"),
+    ),
     ("registration/sessions.html", include_str!("templates/registration/sessions.html")),
     ("profile.html", include_str!("templates/profile.html")),
     ("setup.html", include_str!("templates/setup.html")),
@@ -179,6 +189,7 @@ fn environment() -> Environment<'static> {
         Some(text) if !value.is_safe() && *state.auto_escape() == AutoEscape::Html => {
             Ok(escape(text, output)?)
         }
+        None if let Some(html) = bound_form::html(value) => Ok(output.write_str(&html)?),
         Some(_) | None => minijinja::escape_formatter(output, state, value),
     });
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -192,7 +203,7 @@ fn environment() -> Environment<'static> {
 
 /// Escapes as Django does. The engine's own way escapes `/` too, which is safe and makes every
 /// address in a page illegible.
-fn escape(text: &str, output: &mut Output<'_>) -> fmt::Result {
+pub(super) fn escape(text: &str, output: &mut impl fmt::Write) -> fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
         output.write_str(&rest[..at])?;
