@@ -45,6 +45,7 @@ impl ErrorKind {
                 AccountsError::Database(_)
                 | AccountsError::Migration(_)
                 | AccountsError::File { .. }
+                | AccountsError::Server { .. }
                 | AccountsError::Cost(_)
                 | AccountsError::Hashing(_),
             ) => Self::Failed,

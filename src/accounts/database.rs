@@ -1,151 +1,109 @@
-//! The database: one connection that writes, a few that read.
+//! The database: SQLite in a file, or PostgreSQL. Both are asked in the same SQL.
+//!
+//! Statements take `$1, $2, …` in rising order. What is bound and read is `i64`, `bool`, `String`,
+//! `Vec<u8>`, `f64`, or an `Option` of these; a `bool` is read of columns only, because SQLite
+//! calculates with numbers. A list of numbers is bound as one JSON text:
+//! `IN (SELECT value FROM json_each($1))`.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod address;
+mod connection;
+mod dialect;
+mod listener;
+mod migrations;
+mod notice;
+mod postgres;
+mod row;
+mod sqlite;
+mod triggers;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{Sqlite, SqliteConnection};
+pub use address::{NotAnAddress, PostgresUrl};
+pub(super) use connection::{Connection, Transaction};
+pub(super) use listener::{Heard, Listener};
 
 use super::AccountsError;
 use super::settings;
 
-/// What queries are asked on.
-pub(super) type Connection = SqliteConnection;
-
-/// Several queries that see one moment, or take effect together.
-pub(super) type Transaction = sqlx::Transaction<'static, Sqlite>;
-
-/// SQLite in WAL mode, where readers never wait for the writer.
-///
-/// With one writing connection, writers of this process queue here instead of in SQLite's busy
-/// handler, which is not fair; other processes are waited for there.
-pub(super) struct Database {
-    writer: SqlitePool,
-    readers: SqlitePool,
+/// Where users are kept, open.
+pub(super) enum Database {
+    /// A file of ours.
+    Sqlite(sqlite::Sqlite),
+    /// A server.
+    Postgres(postgres::Postgres),
 }
 
-/// How long to wait for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long to wait for a connection of ours.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How changes of others are noticed.
+pub(super) enum Watch {
+    /// By this number, which is another after them.
+    File(i64),
+    /// By being told.
+    Server(Box<Listener>),
+}
 
 impl Database {
-    /// Opens the database, makes it if it is not there, and brings its tables up to date.
+    /// Opens the database, makes it if it is a file that is not there, and brings its tables up to
+    /// date.
     pub(super) async fn open(database: &settings::Database) -> Result<Self, AccountsError> {
-        let settings::Database::Sqlite(path) = database;
-        let file_error = |error| AccountsError::File { path: path.clone(), error };
-        // Absolute, so that SQLite never takes it for a `file:` URI.
-        let path = std::path::absolute(path).map_err(file_error)?;
-        make_private_file(&path)?;
-
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let writing = options
-            .clone()
-            .journal_mode(SqliteJournalMode::Wal)
-            // A right that was taken away must not come back with the power.
-            .synchronous(SqliteSynchronous::Full);
-        let writer = connect_patiently(writing).await?;
-        migrate(&writer).await?;
-        // Not before the tables are there: a reader would keep its view of none.
-        let readers = pool(4).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { writer, readers })
+        Ok(match database {
+            settings::Database::Sqlite(path) => Self::Sqlite(sqlite::Sqlite::open(path).await?),
+            settings::Database::Postgres(url) => {
+                Self::Postgres(postgres::Postgres::open(url).await?)
+            }
+        })
     }
 
     /// Begins to read: a consistent view of one moment, which includes every finished write.
     pub(super) async fn read(&self) -> Result<Transaction, sqlx::Error> {
-        self.readers.begin().await
+        Ok(Transaction::new(match self {
+            Self::Sqlite(sqlite) => Connection::Sqlite(sqlite.read().await?),
+            Self::Postgres(postgres) => Connection::Postgres(postgres.read().await?),
+        }))
     }
 
     /// Begins to write, alone.
     pub(super) async fn write(&self) -> Result<Transaction, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+        Ok(Transaction::new(match self {
+            Self::Sqlite(sqlite) => Connection::Sqlite(sqlite.write().await?),
+            Self::Postgres(postgres) => Connection::Postgres(postgres.write().await?),
+        }))
     }
 
-    /// A number that changes when another process has written. It must be asked for on the
-    /// connection that writes, for which our own writes do not count.
+    /// A number that changes when another process has written to the file; a server tells that.
     pub(super) async fn version(&self) -> Result<i64, sqlx::Error> {
-        sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await
-    }
-
-    /// Closes the file; what was written is in it alone then, and nothing is left beside it.
-    pub(super) async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
-}
-
-/// A pool whose connections last: the writer's `data_version` means something only on the same
-/// connection.
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-}
-
-/// Connects, and tries again while another process holds the file: SQLite's busy handler does not
-/// wait where the journal mode is changed.
-async fn connect_patiently(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
-    const PAUSE: Duration = Duration::from_millis(25);
-    let mut attempts = BUSY_TIMEOUT.as_millis() / PAUSE.as_millis();
-    loop {
-        match pool(1).connect_with(options.clone()).await {
-            Err(error) if attempts > 0 && is_busy(&error) => {
-                attempts -= 1;
-                tokio::time::sleep(PAUSE).await;
-            }
-            outcome => return outcome,
+        match self {
+            Self::Sqlite(sqlite) => sqlite.version().await,
+            Self::Postgres(_) => Ok(0),
         }
     }
-}
 
-/// Whether this is one of the codes of `SQLITE_BUSY` (5).
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
-}
-
-/// Applies what is missing, in one transaction: sqlx's own lock is empty for SQLite, and two
-/// processes may start on a new file at the same time.
-async fn migrate(writer: &SqlitePool) -> Result<(), AccountsError> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let connection: &mut Connection = &mut transaction;
-    // A build does not see a new file here by itself: touch this one.
-    // `run` does the same, but its future is not `Send` for a borrowed connection.
-    sqlx::migrate!("src/accounts/migrations").run_direct(None, connection, false).await?;
-    Ok(transaction.commit().await?)
-}
-
-/// Makes the file, readable and writable by its owner only; SQLite gives the same mode to the
-/// files that it puts beside it.
-fn make_private_file(path: &Path) -> Result<(), AccountsError> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-
-    let failed = |path: &Path, error| AccountsError::File { path: PathBuf::from(path), error };
-    if let Some(directory) = path.parent() {
-        let mut builder = std::fs::DirBuilder::new();
-        let made = builder.recursive(true).mode(0o700).create(directory);
-        made.map_err(|error| failed(directory, error))?;
+    /// Begins to look for changes of others.
+    pub(super) async fn watch(&self) -> Result<Watch, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(sqlite) => Watch::File(sqlite.version().await?),
+            Self::Postgres(postgres) => Watch::Server(Box::new(postgres.listen().await?)),
+        })
     }
-    let mut options = std::fs::OpenOptions::new();
-    match options.write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed(path, error)),
+
+    /// Whether it was closed on purpose.
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.is_closed(),
+            Self::Postgres(postgres) => postgres.is_closed(),
+        }
+    }
+
+    /// Closes the database, for a process that ends.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use super::*;
 

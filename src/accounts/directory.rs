@@ -16,10 +16,12 @@ use super::database::Database;
 use super::error::{AccountsError, CommandError};
 use super::execute;
 use super::hashing::HashingThreads;
+use super::health::Health;
 use super::load::{self, Who};
 use super::password::Argon2id;
 use super::settings::Settings;
-use super::shared::{Shared, watch};
+use super::shared::Shared;
+use super::watch::watch;
 use crate::domain::password::NotVerified;
 use crate::domain::{Timestamp, User, UserId, Verified};
 
@@ -40,13 +42,14 @@ impl Directory {
         let shared = Arc::new(Shared {
             database: Database::open(&settings.database).await?,
             cache: Cache::new(settings.refresh),
+            health: Health::default(),
             hashing: HashingThreads::start(&hasher)?,
             min_length: settings.min_length,
         });
         execute::declare(&shared, &settings.permissions).await?;
-        let version = shared.database.version().await?;
+        let from = shared.database.watch().await?;
         let control = Handle::current();
-        control.spawn(watch(Arc::downgrade(&shared), version));
+        control.spawn(watch(Arc::downgrade(&shared), from));
         Ok(Self { shared, control })
     }
 
@@ -81,6 +84,11 @@ impl Directory {
     /// Who is another from now on: told after [`Self::cached`] has forgotten the old state.
     pub fn changes(&self) -> broadcast::Receiver<Changed> {
         self.shared.cache.changes().listen()
+    }
+
+    /// Whether the database could be reached when that was last tried.
+    pub fn is_reachable(&self) -> bool {
+        self.shared.health.is_fine()
     }
 
     /// How soon a change is noticed that nobody told us of; `users.refresh`.
@@ -263,3 +271,14 @@ impl std::fmt::Debug for Directory {
 
 #[cfg(test)]
 mod tests;
+
+/// The same again on a real server.
+#[cfg(test)]
+#[path = "directory/tests.rs"]
+#[expect(clippy::duplicate_mod, reason = "what a directory does, it does on both databases")]
+mod tests_on_postgres;
+
+#[cfg(test)]
+#[path = "../../tests/it/support/postgres.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod postgres_server;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::database::PostgresUrl;
+
 /// The directory could not do its work; nothing is said about any user.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
@@ -21,6 +23,14 @@ pub enum AccountsError {
         path: PathBuf,
         /// What the system says.
         error: std::io::Error,
+    },
+    /// There is no connection to the server.
+    #[error("the user database `{url}` cannot be opened: {error}")]
+    Server {
+        /// Where it should be.
+        url: PostgresUrl,
+        /// What the system or the server says.
+        error: sqlx::Error,
     },
     /// The settings ask for a cost that passwords cannot have.
     #[error("passwords cannot be hashed at this cost: {0}")]

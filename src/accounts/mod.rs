@@ -18,11 +18,13 @@ mod error;
 mod execute;
 mod fields;
 mod hashing;
+mod health;
 mod load;
 mod password;
 pub mod settings;
 mod several;
 mod shared;
+mod watch;
 
 pub use answer::{Answer, Complaint, ErrorKind, answer};
 pub use by::By;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::database::{NotAnAddress, PostgresUrl};
 use crate::domain::Permission;
 
 /// `[users]`, `[passwords]` and `[permissions]`.
@@ -25,6 +26,8 @@ pub struct Settings {
 pub enum Database {
     /// A file, made when it is not there; `sqlite:PATH`.
     Sqlite(PathBuf),
+    /// A server; `postgres://…`.
+    Postgres(PostgresUrl),
 }
 
 /// The cost of argon2id.

@@ -46,7 +46,7 @@ pub(super) async fn users(
              UNION
              SELECT user_id, permission_id FROM vestibule_user_groups
              JOIN vestibule_group_permissions USING (group_id)
-             WHERE user_id IN (SELECT value FROM json_each($1)))
+             WHERE user_id IN (SELECT value FROM json_each($1))) AS given
          ON permission_id = vestibule_permission.id",
     )
     .bind(&ids)

@@ -1,7 +1,6 @@
 //! What the directory's tasks share: loading users, and changing them so that the change is seen.
 
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use super::cache::{Cache, Known};
 use super::command::Secret;
@@ -9,6 +8,7 @@ use super::database::{Connection, Database, Transaction};
 use super::error::{AccountsError, CommandError};
 use super::fields;
 use super::hashing::HashingThreads;
+use super::health::Health;
 use super::load::{self, Who};
 use super::password::Argon2id;
 use super::several;
@@ -19,6 +19,7 @@ use crate::domain::{Timestamp, User, UserId};
 pub(super) struct Shared {
     pub(super) database: Database,
     pub(super) cache: Cache,
+    pub(super) health: Health,
     pub(super) hashing: HashingThreads,
     pub(super) min_length: usize,
 }
@@ -111,7 +112,8 @@ impl Changing<'_> {
     }
 
     /// Makes the change last, and forgets the users whom it concerns.
-    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        self.transaction.tell(self.is_quiet, &self.concerned).await?;
         let outcome = self.transaction.commit().await;
         // Also after a failure: it may have come after the commit.
         if self.is_quiet {
@@ -120,28 +122,5 @@ impl Changing<'_> {
             self.cache.forget(&self.concerned);
         }
         outcome
-    }
-}
-
-/// How often it is looked whether another process has written.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
-
-/// Forgets everybody when another process has written, until the directory is dropped.
-pub(super) async fn watch(shared: Weak<Shared>, mut version: i64) {
-    let mut pulse = tokio::time::interval(WATCH_EVERY);
-    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        pulse.tick().await;
-        let Some(shared) = shared.upgrade() else { return };
-        match shared.database.version().await {
-            Ok(same) if same == version => {}
-            Ok(other) => {
-                version = other;
-                shared.cache.forget_all();
-                tracing::debug!("another process changed the user database");
-            }
-            Err(sqlx::Error::PoolClosed) => return,
-            Err(error) => tracing::warn!(%error, "the user database cannot be watched"),
-        }
     }
 }

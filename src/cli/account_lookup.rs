@@ -15,8 +15,10 @@ pub(super) struct Lookup {
 
 /// Whether there is a database already; a look must not make one.
 pub(super) fn database_exists(settings: &Settings) -> bool {
-    let Database::Sqlite(path) = &settings.database;
-    path.exists()
+    match &settings.database {
+        Database::Sqlite(path) => path.exists(),
+        Database::Postgres(_) => true,
+    }
 }
 
 /// Opens the database when there is one.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::problem::{Problem, Span};
-use super::reader::{Entry, Table};
+use super::reader::{At, Entry, Table};
 use super::report::Report;
-use crate::accounts::settings::{Database, Hashing, Settings};
+use crate::accounts::settings::{Database, Hashing, PostgresUrl, Settings};
 use crate::domain::Permission;
 
 pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
@@ -15,11 +15,8 @@ pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
     let defaults = Settings::default();
     let users = root.table("users");
     let database = users.text("database").and_then(|text| {
-        if text.value.starts_with("postgres://") || text.value.starts_with("postgresql://") {
-            let message = "this version keeps users in SQLite alone";
-            let problem = Problem::error("not-yet", text.span, message);
-            report.add(problem.hint("write `database = \"sqlite:var/users.db\"`"));
-            return None;
+        if PostgresUrl::is_meant(&text.value) {
+            return postgres(report, &text);
         }
         report.keep("bad-value", &text.span, sqlite(&text.value))
     });
@@ -36,10 +33,24 @@ pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
     }
 }
 
+/// The address of a server. It is not repeated: it stands in the source line, where its password
+/// is masked.
+fn postgres(report: &Report, text: &At<String>) -> Option<Database> {
+    match PostgresUrl::parse(&text.value) {
+        Ok(url) => Some(Database::Postgres(url)),
+        Err(why) => {
+            let message = format!("this is not the address of a database: {why}");
+            let problem = Problem::error("bad-value", text.span.clone(), message);
+            report.add(problem.hint("write `postgres://USER:PASSWORD@HOST/DATABASE`"));
+            None
+        }
+    }
+}
+
 fn sqlite(text: &str) -> Result<Database, String> {
     let malformed = |why: &str| {
         format!(
-            "`{text}` is not a database: {why}\nhint: write `sqlite:PATH`, `sqlite:var/users.db`"
+            "`{text}` is not a database: {why}\nhint: write `sqlite:PATH`, as in `sqlite:var/users.db`, or `postgres://USER:PASSWORD@HOST/DATABASE`"
         )
     };
     let path = text

@@ -1,11 +1,13 @@
 //! The directory on a real database, asked and changed as by requests and operators.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use super::super::answer::Answer;
 use super::super::command::{Change, Holder};
-use super::super::settings::{self, Hashing};
+use super::super::settings::{self, Hashing, PostgresUrl};
+use super::postgres_server::PostgresServer;
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -14,9 +16,27 @@ fn by() -> By {
     By::Operator("a test".to_owned())
 }
 
+/// A file in this directory; or, when these are the tests on a server, a database that goes with it.
+fn database(directory: &Path) -> settings::Database {
+    static SERVER: OnceLock<PostgresServer> = OnceLock::new();
+    static DATABASES: Mutex<Vec<(PathBuf, PostgresUrl)>> = Mutex::new(Vec::new());
+
+    if !module_path!().ends_with("on_postgres") {
+        return settings::Database::Sqlite(directory.join("users.db"));
+    }
+    let mut databases = DATABASES.lock().unwrap();
+    if let Some((_, url)) = databases.iter().find(|(known, _)| known == directory) {
+        return settings::Database::Postgres(url.clone());
+    }
+    let url = SERVER.get_or_init(PostgresServer::start).new_database();
+    let url = PostgresUrl::parse(&url).unwrap();
+    databases.push((directory.to_owned(), url.clone()));
+    settings::Database::Postgres(url)
+}
+
 fn settings(directory: &Path) -> Settings {
     Settings {
-        database: settings::Database::Sqlite(directory.join("users.db")),
+        database: database(directory),
         // Nothing here may be seen only because an entry grew old.
         refresh: Duration::from_secs(86_400),
         hashing: Hashing { memory_kib: 8, iterations: 1, parallelism: 1 },

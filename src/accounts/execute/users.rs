@@ -47,7 +47,10 @@ pub(in super::super) async fn create_first_superuser(
 
 /// Whether there is any user.
 pub(in super::super) async fn has_users(connection: &mut Connection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM vestibule_user)").fetch_one(connection).await
+    let any: Option<i64> = sqlx::query_scalar("SELECT id FROM vestibule_user LIMIT 1")
+        .fetch_optional(connection)
+        .await?;
+    Ok(any.is_some())
 }
 
 /// A new user whose fields are as they will be stored, and the password's hash.
