@@ -18,7 +18,7 @@ use super::execute;
 use super::hashing::HashingThreads;
 use super::health::Health;
 use super::load::{self, Who};
-use super::password::Argon2id;
+use super::password::{Argon2id, Attributes, Validators, Weakness};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::watch::watch;
@@ -44,7 +44,8 @@ impl Directory {
             cache: Cache::new(settings.refresh),
             health: Health::default(),
             hashing: HashingThreads::start(&hasher)?,
-            min_length: settings.min_length,
+            validators: settings.validators,
+            username_rule: settings.username_rule,
         });
         execute::declare(&shared, &settings.permissions).await?;
         let from = shared.database.watch().await?;
@@ -127,6 +128,26 @@ impl Directory {
             shared.hashing.run(place, check).await
         })
         .await
+    }
+
+    /// Checks a password that somebody chooses, with all that is wrong with it at once: what a page
+    /// asks before it orders [`Command::UserCreate`] or [`Command::UserSetPassword`], which ask
+    /// again, to show each [`Weakness`] beside the field.
+    ///
+    /// `about` is the user as on the form, or as stored ([`Attributes::from`] a [`User`]). Nothing
+    /// is hashed and nobody is asked, so it may be called anywhere. The validators of Django's
+    /// `validate_password`; `[passwords]` turns them on and off.
+    pub fn check_new_password(
+        &self,
+        password: &str,
+        about: &Attributes,
+    ) -> Result<(), Vec<Weakness>> {
+        self.shared.validators.check(password, about)
+    }
+
+    /// Which validators there are; their `help_texts` stand beside the field of a new password.
+    pub fn validators(&self) -> &Validators {
+        &self.shared.validators
     }
 
     /// Notes that the user logged in at `now`.

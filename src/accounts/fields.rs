@@ -2,13 +2,16 @@
 
 use super::command::Secret;
 use super::error::CommandError;
+use super::password::{Attributes, Validators, Weakness};
 use crate::domain::Permission;
 use crate::domain::password::MAX_PASSWORD_LENGTH;
-use crate::domain::user;
+use crate::domain::user::{self, UsernameRule};
 
-/// The stored form of a user name.
-pub(super) fn username(name: &str) -> Result<String, CommandError> {
-    user::normalize_username(name).map_err(|error| CommandError::Invalid(error.to_string()))
+/// The stored form of a name that is given to a user.
+pub(super) fn username(name: &str, rule: UsernameRule) -> Result<String, CommandError> {
+    let name = user::normalize_username(name).map_err(|error| invalid(&error))?;
+    rule.allows(&name).map_err(|error| invalid(&error))?;
+    Ok(name)
 }
 
 /// A permission by its name.
@@ -16,21 +19,33 @@ pub(super) fn permission(name: &str) -> Result<Permission, CommandError> {
     name.parse().map_err(|error| invalid(&error))
 }
 
-/// Refuses a password that is too short or too long; the message never repeats it.
-pub(super) fn check_password(password: &Secret, min_length: usize) -> Result<(), CommandError> {
-    let password = password.reveal();
-    if password.len() > MAX_PASSWORD_LENGTH {
-        return Err(invalid(&format_args!(
-            "the password is too long\nhint: at most {MAX_PASSWORD_LENGTH} bytes"
-        )));
-    }
-    let min_length = min_length.max(1);
-    if password.chars().count() < min_length {
-        return Err(invalid(&format_args!(
-            "the password is too short\nhint: at least {min_length} characters"
-        )));
-    }
-    Ok(())
+/// Refuses a new password for all that is wrong with it; the message never repeats it.
+pub(super) fn check_password(
+    password: &Secret,
+    about: &Attributes,
+    validators: &Validators,
+) -> Result<(), CommandError> {
+    let Err(found) = validators.check(password.reveal(), about) else { return Ok(()) };
+    let lines = found.iter().map(|weakness| match weakness {
+        Weakness::TooLong => {
+            format!("the password is too long\nhint: at most {MAX_PASSWORD_LENGTH} bytes")
+        }
+        Weakness::TooShort(least) => {
+            format!("the password is too short\nhint: at least {least} characters")
+        }
+        Weakness::TooSimilar(attribute) => format!(
+            "the password is too similar to the {attribute}\n\
+             hint: whoever knows the user tries that"
+        ),
+        Weakness::TooCommon => {
+            "the password is a common one\nhint: it is among those that everybody tries first"
+                .to_owned()
+        }
+        Weakness::EntirelyNumeric => {
+            "the password is entirely numeric\nhint: mix in something that is no digit".to_owned()
+        }
+    });
+    Err(invalid(&lines.collect::<Vec<_>>().join("\n")))
 }
 
 /// A first or last name: up to 150 characters, as in Django.
@@ -124,14 +139,19 @@ mod tests {
 
     #[test]
     fn passwords_are_measured_in_characters_below_and_in_bytes_above() {
-        let check = |password: String| check_password(&Secret::from(password), 8);
+        let check = |password: String| {
+            let about = Attributes { username: "lovelace".to_owned(), ..Attributes::default() };
+            check_password(&Secret::from(password), &about, &Validators::default())
+        };
         assert!(check("ünïcödè".to_owned()).is_err());
         assert!(check("ünïcödè!".to_owned()).is_ok());
         assert!(check("x".repeat(4096)).is_ok());
         assert!(check("x".repeat(4097)).is_err());
-        assert!(check_password(&Secret::from(String::new()), 0).is_err());
-        let error = check("secret".to_owned()).unwrap_err().to_string();
-        assert!(!error.contains("secret"), "{error}");
+        assert!(check(String::new()).is_err());
+        let error = check("love".to_owned()).unwrap_err().to_string();
+        assert!(error.contains("too short") && error.contains("a common one"), "{error}");
+        let error = check("lovelacy".to_owned()).unwrap_err().to_string();
+        assert!(error.contains("the username") && !error.contains("lovelacy"), "{error}");
     }
 
     #[test]

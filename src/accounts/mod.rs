@@ -36,4 +36,5 @@ pub use command::{
 };
 pub use directory::Directory;
 pub use error::{AccountsError, CommandError};
+pub use password::{Attributes, Validators, Weakness};
 pub use settings::Settings;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use super::database::{NotAnAddress, PostgresUrl};
+use super::password::Validators;
 use crate::domain::Permission;
+use crate::domain::user::UsernameRule;
 
 /// `[users]`, `[passwords]` and `[permissions]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +17,12 @@ pub struct Settings {
     pub refresh: Duration,
     /// What a new password hash costs.
     pub hashing: Hashing,
-    /// The fewest characters a new password may have.
-    pub min_length: usize,
+    /// Whether a login gives a password a new hash, when the old one is of another kind or cost.
+    pub upgrade_hashes: bool,
+    /// What a new password may not be.
+    pub validators: Validators,
+    /// What a new user may be called.
+    pub username_rule: UsernameRule,
     /// Permissions declared in the file, with their descriptions; created at start.
     pub permissions: Vec<(Permission, String)>,
 }
@@ -53,7 +59,9 @@ impl Default for Settings {
             database: Database::Sqlite(PathBuf::from("var/users.db")),
             refresh: Duration::from_secs(30),
             hashing: Hashing::default(),
-            min_length: 8,
+            upgrade_hashes: true,
+            validators: Validators::default(),
+            username_rule: UsernameRule::default(),
             permissions: Vec::new(),
         }
     }

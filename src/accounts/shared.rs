@@ -10,9 +10,9 @@ use super::fields;
 use super::hashing::HashingThreads;
 use super::health::Health;
 use super::load::{self, Who};
-use super::password::Argon2id;
+use super::password::{Argon2id, Attributes, Validators};
 use super::several;
-use crate::domain::user::normalize_username;
+use crate::domain::user::{UsernameRule, normalize_username};
 use crate::domain::{Timestamp, User, UserId};
 
 /// What the directory's tasks share.
@@ -21,7 +21,8 @@ pub(super) struct Shared {
     pub(super) cache: Cache,
     pub(super) health: Health,
     pub(super) hashing: HashingThreads,
-    pub(super) min_length: usize,
+    pub(super) validators: Validators,
+    pub(super) username_rule: UsernameRule,
 }
 
 impl Shared {
@@ -72,9 +73,13 @@ impl Shared {
         self.load(Who::Username(&username), now).await
     }
 
-    /// The encoded hash of a password that is to be somebody's from now on.
-    pub(super) async fn hash_new(&self, password: Secret) -> Result<String, CommandError> {
-        fields::check_password(&password, self.min_length)?;
+    /// The encoded hash of a password that is to be that user's from now on who is described.
+    pub(super) async fn hash_new(
+        &self,
+        password: Secret,
+        about: &Attributes,
+    ) -> Result<String, CommandError> {
+        fields::check_password(&password, about, &self.validators)?;
         let place = self.hashing.reserve()?;
         let encode = move |hasher: &Argon2id| hasher.encode(password.reveal());
         Ok(self.hashing.run(place, encode).await??)

@@ -1,14 +1,16 @@
-//! `[users]`, `[passwords]` and `[permissions]`.
+//! `[users]` and `[permissions]`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::passwords;
 use super::problem::{Problem, Span};
 use super::reader::{At, Entry, Table};
 use super::report::Report;
-use crate::accounts::settings::{Database, Hashing, PostgresUrl, Settings};
+use crate::accounts::settings::{Database, PostgresUrl, Settings};
 use crate::domain::Permission;
+use crate::domain::user::UsernameRule;
 
 pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
     let report = root.report();
@@ -21,14 +23,18 @@ pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
         report.keep("bad-value", &text.span, sqlite(&text.value))
     });
     let refresh = users.duration("refresh", Duration::from_secs(1));
+    let rules = [("django", UsernameRule::Django), ("book", UsernameRule::Book)];
+    let rule = users.choice("username_rule", &rules).map(|at| at.value);
     users.not_yet("schema", "this version uses tables of its own alone");
     users.finish(&["schema"]);
-    let (hashing, min_length) = passwords(root);
+    let passwords = passwords::read(root);
     Settings {
         database: database.unwrap_or_else(|| Database::Sqlite(state_directory.join("users.db"))),
         refresh: refresh.map_or(defaults.refresh, |at| at.value),
-        hashing,
-        min_length,
+        hashing: passwords.hashing,
+        upgrade_hashes: passwords.upgrade,
+        validators: passwords.validators,
+        username_rule: rule.unwrap_or_default(),
         permissions: permissions(root),
     }
 }
@@ -67,49 +73,6 @@ fn sqlite(text: &str) -> Result<Database, String> {
         return Err(malformed("it has options"));
     }
     Ok(Database::Sqlite(PathBuf::from(path)))
-}
-
-fn passwords(root: &Table<'_>) -> (Hashing, usize) {
-    let table = root.table("passwords");
-    let report = table.report();
-    let defaults = Hashing::default();
-    let memory = table.size("memory", 8 * 1024, 4 << 30);
-    let iterations = table.integer("iterations", 1, 1000);
-    let parallelism = table.integer("parallelism", 1, 255);
-    let min_length = table.integer("min_length", 1, 1000);
-    for key in ["validators", "common", "similarity", "numeric"] {
-        table.not_yet(key, "this version checks the length of new passwords alone");
-    }
-    table.finish(&["validators", "common", "similarity", "numeric"]);
-
-    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    let hashing = Hashing {
-        memory_kib: memory.as_ref().map_or(defaults.memory_kib, |at| narrow(at.value / 1024)),
-        iterations: iterations.as_ref().map_or(defaults.iterations, |at| narrow(at.value)),
-        parallelism: parallelism.as_ref().map_or(defaults.parallelism, |at| narrow(at.value)),
-    };
-    if hashing.memory_kib < 8 * hashing.parallelism
-        && let Some(span) = parallelism.or(memory.clone()).map(|at| at.span)
-    {
-        let message = format!("{} lanes need 8 KiB of memory each", hashing.parallelism);
-        let hint = format!("write `memory = \"{}KiB\"` or more", 8 * hashing.parallelism);
-        report.add(Problem::error("contradiction", span, message).hint(hint));
-    }
-    // OWASP's password storage cheat sheet: 7 MiB with five iterations is the least.
-    let work = u64::from(hashing.memory_kib) * u64::from(hashing.iterations);
-    if work < 35 * 1024
-        && let Some(memory) = memory
-    {
-        let message = "passwords hashed so cheaply are cheap to guess";
-        let problem = Problem::warning("weak-hashing", memory.span, message);
-        report.add(problem.hint("the default is `memory = \"19MiB\"` and `iterations = 2`"));
-    }
-    if let Some(at) = min_length.as_ref().filter(|at| at.value < 8) {
-        let message = "passwords shorter than eight characters are guessed in no time";
-        report.add(Problem::warning("weak-passwords", at.span.clone(), message));
-    }
-    let min_length = min_length.map_or(8, |at| usize::try_from(at.value).unwrap_or(8));
-    (hashing, min_length)
 }
 
 /// `"polls.can_vote" = "Can vote"`, the same without quotes as `polls.can_vote`, and `models`.

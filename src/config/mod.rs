@@ -11,6 +11,7 @@ mod identity;
 mod json;
 mod mail;
 mod pages;
+mod passwords;
 mod policy_test;
 mod problem;
 mod quantity;

@@ -63,6 +63,12 @@ impl User {
             && (self.is_superuser || self.permissions.iter().any(|held| held.app() == app))
     }
 
+    /// Whether there is a password that the user could log in with: false after
+    /// `set_unusable_password`.
+    pub fn has_usable_password(&self) -> bool {
+        self.password.is_usable()
+    }
+
     /// Whether the user is a member of the group called `name`.
     pub fn is_in_group(&self, name: &str) -> bool {
         self.groups.iter().any(|group| group == name)
@@ -102,9 +108,62 @@ pub fn normalize_username(name: &str) -> Result<String, UsernameError> {
     }
 }
 
+/// What a new user may be called, within what [`normalize_username`] allows anybody to be called.
+///
+/// It is asked where a name is given, never where one is looked up: who has a name keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UsernameRule {
+    /// Today's Django: 150 characters, letters, digits and `@.+-_`.
+    #[default]
+    Django,
+    /// The Django Book, Table 12-3: 30 characters, letters and digits of ASCII and `_`.
+    Book,
+}
+
+/// Why a name cannot be given to a user under [`UsernameRule::Book`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotByTheBook {
+    /// It is longer than 30 characters.
+    #[error("the username has {0} characters\nhint: 30 or fewer")]
+    TooLong(usize),
+    /// It holds something other than letters and digits of ASCII and `_`.
+    #[error(
+        "the username has the character {0:?} in it\nhint: the letters a to z, digits and `_` only"
+    )]
+    Character(char),
+}
+
+impl UsernameRule {
+    /// Whether a user may be given this name, which is in its normal form.
+    pub fn allows(self, name: &str) -> Result<(), NotByTheBook> {
+        let length = name.chars().count();
+        match self {
+            Self::Django => Ok(()),
+            Self::Book if length > 30 => Err(NotByTheBook::TooLong(length)),
+            Self::Book => match name.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '_') {
+                Some(character) => Err(NotByTheBook::Character(character)),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_book_allows_less_than_django() {
+        let (book, django) = (UsernameRule::Book, UsernameRule::Django);
+        for name in ["ada", "Ada_1815", &"x".repeat(30)] {
+            assert_eq!((book.allows(name), django.allows(name)), (Ok(()), Ok(())), "{name}");
+        }
+        for (name, character) in [("ada.l", '.'), ("ada@b", '@'), ("a+b", '+'), ("jürgen", 'ü')] {
+            assert_eq!(book.allows(name), Err(NotByTheBook::Character(character)));
+            assert_eq!(django.allows(name), Ok(()));
+        }
+        assert_eq!(book.allows(&"x".repeat(31)), Err(NotByTheBook::TooLong(31)));
+    }
 
     #[test]
     fn user_names_are_normalized_and_bounded() {

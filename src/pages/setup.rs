@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 use super::bound_form::{BoundField, BoundForm};
 use super::refusal::Notice;
 use super::{Answer, PageRequest, Pages, State, answer};
-use crate::accounts::{AccountsError, CommandError, NewUser};
+use crate::accounts::{AccountsError, Attributes, CommandError, NewUser, Weakness};
 use crate::domain::user::{UsernameError, normalize_username};
 use crate::web::form::Form;
 use crate::web::refusal::Refusal;
@@ -82,6 +82,9 @@ impl Pages {
             return self.setup_form(request, StatusCode::FORBIDDEN, &draft);
         }
         draft.check();
+        if let Err(weaknesses) = directory.check_new_password(&draft.password, &draft.about()) {
+            draft.wrong.repeated.extend(weaknesses.iter().map(Weakness::to_string));
+        }
         if draft.is_wrong() {
             return self.setup_form(request, StatusCode::OK, &draft);
         }
@@ -120,7 +123,7 @@ impl Draft {
         }
     }
 
-    /// Finds what is wrong without asking anybody; how good a password is, the directory knows.
+    /// Finds what is wrong without asking anybody; how good the password is, the directory knows.
     fn check(&mut self) {
         match normalize_username(&self.username) {
             Ok(_) => {}
@@ -146,6 +149,14 @@ impl Draft {
             email: self.email.clone(),
             password: self.password.clone().into(),
             ..NewUser::default()
+        }
+    }
+
+    fn about(&self) -> Attributes {
+        Attributes {
+            username: self.username.clone(),
+            email: self.email.clone(),
+            ..Attributes::default()
         }
     }
 

@@ -9,8 +9,10 @@ use super::super::database::Connection;
 use super::super::error::CommandError;
 use super::super::fields;
 use super::super::load::{self, UserRow, Who};
+use super::super::password::Attributes;
 use super::super::shared::{Changing, Shared};
 use super::{conflict_or, find_group, find_permission, find_user};
+use crate::domain::user::UsernameRule;
 use crate::domain::{Timestamp, UserId};
 
 /// Creates a user.
@@ -60,11 +62,17 @@ struct Checked {
 }
 
 async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandError> {
-    new.username = fields::username(&new.username)?;
+    new.username = fields::username(&new.username, shared.username_rule)?;
     new.email = fields::email(&new.email)?;
     fields::check_name("first name", &new.first_name)?;
     fields::check_name("last name", &new.last_name)?;
-    let hash = shared.hash_new(std::mem::take(&mut new.password)).await?;
+    let about = Attributes {
+        username: new.username.clone(),
+        first_name: new.first_name.clone(),
+        last_name: new.last_name.clone(),
+        email: new.email.clone(),
+    };
+    let hash = shared.hash_new(std::mem::take(&mut new.password), &about).await?;
     Ok(Checked { new, hash })
 }
 
@@ -211,7 +219,7 @@ pub(in super::super) async fn set(
         if let Change::IsActive(is_active) = field {
             is_deactivated = !is_active;
         }
-        set_field(change.sql(), id, field).await?;
+        set_field(change.sql(), id, field, shared.username_rule).await?;
     }
     change.commit().await?;
     let reply = Reply::Done(format!("changed the user `{name}`"));
@@ -223,6 +231,7 @@ async fn set_field(
     connection: &mut Connection,
     UserId(id): UserId,
     change: Change,
+    rule: UsernameRule,
 ) -> Result<(), CommandError> {
     const USERNAME: &str = "UPDATE vestibule_user SET username = $1 WHERE id = $2";
     const FIRST_NAME: &str = "UPDATE vestibule_user SET first_name = $1 WHERE id = $2";
@@ -234,7 +243,7 @@ async fn set_field(
 
     let update = match change {
         Change::Username(name) => {
-            let name = fields::username(&name)?;
+            let name = fields::username(&name, rule)?;
             let update = sqlx::query(USERNAME).bind(name.clone()).bind(id);
             let outcome = update.execute(connection).await;
             outcome.map_err(|error| conflict_or(error, || taken(&name)))?;
@@ -288,9 +297,13 @@ pub(in super::super) async fn set_password(
     username: &str,
     password: Secret,
 ) -> Result<Outcome, CommandError> {
+    let mut reading = shared.database.read().await?;
     // Without a user there is nothing to hash for.
-    find_user(&mut *shared.database.read().await?, username).await?;
-    let hash = shared.hash_new(password).await?;
+    let (id, name) = find_user(&mut reading, username).await?;
+    let row = load::row(&mut reading, Who::Id(id)).await?;
+    let row = row.ok_or_else(|| CommandError::NotFound(format!("`{name}` is gone")))?;
+    reading.commit().await?;
+    let hash = shared.hash_new(password, &Attributes::from(&row.into_user())).await?;
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);

@@ -4,20 +4,20 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use base64ct::{Base64Unpadded, Encoding as _};
 use subtle::ConstantTimeEq as _;
 
-use super::AccountsError;
-use super::settings::Hashing;
+use super::super::AccountsError;
+use super::super::settings::Hashing;
 use crate::domain::PasswordHash;
 use crate::domain::password::PasswordHasher;
 
 /// Makes new hashes at the configured cost, and checks those of any reasonable cost.
 #[derive(Debug, Clone)]
-pub(super) struct Argon2id {
+pub(in super::super) struct Argon2id {
     cost: Params,
 }
 
 impl Argon2id {
     /// A hasher whose new hashes cost what the settings say; they must be ones it would accept.
-    pub(super) fn new(hashing: &Hashing) -> Result<Self, AccountsError> {
+    pub(in super::super) fn new(hashing: &Hashing) -> Result<Self, AccountsError> {
         let Hashing { memory_kib, iterations, parallelism } = *hashing;
         let cost = bounded(memory_kib, iterations, parallelism, HASH_LENGTH).ok_or_else(|| {
             AccountsError::Cost(format!(
@@ -30,7 +30,7 @@ impl Argon2id {
     }
 
     /// The encoded hash of a new password: `argon2$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
-    pub(super) fn encode(&self, password: &str) -> Result<String, AccountsError> {
+    pub(in super::super) fn encode(&self, password: &str) -> Result<String, AccountsError> {
         let failed = |error: &dyn std::fmt::Display| AccountsError::Hashing(error.to_string());
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(|error| failed(&error))?;
