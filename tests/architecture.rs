@@ -40,9 +40,15 @@ const LEAVE: [(&str, &str, &str); 2] = [
 ];
 
 /// Where a crate, or a part of one, may be used: a layer, or a file with its path.
-const CRATES: [(&str, &[&str]); 24] = [
+const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["accounts"]),
     ("argon2", &["accounts"]),
+    // For what Django has hashed: neither is good for anything else.
+    ("pbkdf2", &["accounts/password"]),
+    ("scrypt", &["accounts/password"]),
+    ("bcrypt", &["accounts/password"]),
+    ("sha1", &["accounts/password"]),
+    ("md5", &["accounts/password"]),
     ("rustix::process", &["accounts", "cli/demo.rs", "sessions/disk/snapshot.rs"]),
     ("rustix::thread", &["accounts", "sessions/disk/snapshot.rs"]),
     ("dashmap", &["accounts"]),

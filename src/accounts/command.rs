@@ -36,6 +36,11 @@ pub enum Command {
         /// The new one.
         password: Secret,
     },
+    /// Leaves a user without a password that could match, which ends the sessions.
+    UserSetUnusablePassword {
+        /// Whom.
+        username: String,
+    },
     /// Deletes a user; the number is never given to another.
     UserDelete {
         /// Whom.
@@ -113,6 +118,9 @@ pub struct NewUser {
     pub email: String,
     /// The password.
     pub password: Secret,
+    /// Whether there is none that could match, whatever `password` says; for users who come by
+    /// other ways, or set one later.
+    pub unusable_password: bool,
     /// Whether the user may enter the gateway's own administration.
     pub is_staff: bool,
     /// Whether the user has every permission.

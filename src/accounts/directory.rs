@@ -1,5 +1,7 @@
 //! The directory of users: the public face of this layer.
 
+mod credentials;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +13,18 @@ use tokio::task::JoinHandle;
 use super::by::By;
 use super::cache::{Cache, Known};
 use super::changes::Changed;
-use super::command::{Command, NewUser, Outcome, Reply, Secret};
+use super::command::{Command, NewUser, Outcome, Reply};
 use super::database::Database;
 use super::error::{AccountsError, CommandError};
 use super::execute;
 use super::hashing::HashingThreads;
 use super::health::Health;
 use super::load::{self, Who};
-use super::password::{Argon2id, Attributes, Validators, Weakness};
+use super::password::{Hasher, StandIns};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::watch::watch;
-use crate::domain::password::NotVerified;
-use crate::domain::{Timestamp, User, UserId, Verified};
+use crate::domain::{Timestamp, User, UserId};
 
 /// Users, groups and permissions: asked by every request, changed by commands.
 ///
@@ -38,12 +39,15 @@ impl Directory {
     ///
     /// The runtime that it is called on does all later work, and must outlive the directory's use.
     pub async fn open(settings: &Settings) -> Result<Self, AccountsError> {
-        let hasher = Argon2id::new(&settings.hashing)?;
+        let hasher = Hasher::new(&settings.hashing)?;
+        let database = Database::open(&settings.database).await?;
         let shared = Arc::new(Shared {
-            database: Database::open(&settings.database).await?,
+            stand_ins: StandIns::open(&database).await?,
+            database,
             cache: Cache::new(settings.refresh),
             health: Health::default(),
             hashing: HashingThreads::start(&hasher)?,
+            upgrade_hashes: settings.upgrade_hashes,
             validators: settings.validators,
             username_rule: settings.username_rule,
         });
@@ -105,49 +109,6 @@ impl Directory {
     ) -> Result<Option<Arc<User>>, AccountsError> {
         let (shared, username) = (Arc::clone(&self.shared), username.to_owned());
         self.ask(async move { shared.load_by_name(&username, now).await }).await
-    }
-
-    /// Checks credentials on the hashing threads.
-    ///
-    /// # Errors
-    ///
-    /// [`AccountsError::Busy`], at once, when too many others wait; the inner [`NotVerified`] when
-    /// the credentials are wrong, which is never said because of a failure.
-    pub async fn verify(
-        &self,
-        username: &str,
-        password: String,
-        now: Timestamp,
-    ) -> Result<Result<Verified, NotVerified>, AccountsError> {
-        let place = self.shared.hashing.reserve()?;
-        let (shared, username) = (Arc::clone(&self.shared), username.to_owned());
-        let password = Secret::from(password);
-        self.ask(async move {
-            let user = shared.load_by_name(&username, now).await?;
-            let check = move |hasher: &Argon2id| Verified::check(user, password.reveal(), hasher);
-            shared.hashing.run(place, check).await
-        })
-        .await
-    }
-
-    /// Checks a password that somebody chooses, with all that is wrong with it at once: what a page
-    /// asks before it orders [`Command::UserCreate`] or [`Command::UserSetPassword`], which ask
-    /// again, to show each [`Weakness`] beside the field.
-    ///
-    /// `about` is the user as on the form, or as stored ([`Attributes::from`] a [`User`]). Nothing
-    /// is hashed and nobody is asked, so it may be called anywhere. The validators of Django's
-    /// `validate_password`; `[passwords]` turns them on and off.
-    pub fn check_new_password(
-        &self,
-        password: &str,
-        about: &Attributes,
-    ) -> Result<(), Vec<Weakness>> {
-        self.shared.validators.check(password, about)
-    }
-
-    /// Which validators there are; their `help_texts` stand beside the field of a new password.
-    pub fn validators(&self) -> &Validators {
-        &self.shared.validators
     }
 
     /// Notes that the user logged in at `now`.

@@ -34,6 +34,9 @@ pub(super) async fn command(
         Command::UserSetPassword { username, password } => {
             return users::set_password(shared, &username, password).await;
         }
+        Command::UserSetUnusablePassword { username } => {
+            return users::set_unusable_password(shared, &username).await;
+        }
         Command::UserDelete { username } => return users::delete(shared, &username).await,
         Command::GroupCreate { name, permissions } => {
             groups::create(shared, &name, &permissions).await

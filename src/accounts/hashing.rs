@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::AccountsError;
-use super::password::Argon2id;
+use super::password::Hasher;
 
 /// Dedicated threads of low priority: a storm of logins may slow logins, not proxied requests.
 pub(super) struct HashingThreads {
@@ -15,7 +15,7 @@ pub(super) struct HashingThreads {
     places: Arc<Semaphore>,
 }
 
-type Job = Box<dyn FnOnce(&Argon2id) + Send>;
+type Job = Box<dyn FnOnce(&Hasher) + Send>;
 
 /// A place in the queue; without one no password is hashed.
 pub(super) type Place = OwnedSemaphorePermit;
@@ -25,12 +25,12 @@ const QUEUE: usize = 256;
 
 impl HashingThreads {
     /// Starts one thread for each core but one, and at least one.
-    pub(super) fn start(hasher: &Argon2id) -> Result<Self, AccountsError> {
+    pub(super) fn start(hasher: &Hasher) -> Result<Self, AccountsError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self::start_with(hasher, cores.saturating_sub(1).max(1), QUEUE)
     }
 
-    fn start_with(hasher: &Argon2id, threads: usize, queue: usize) -> Result<Self, AccountsError> {
+    fn start_with(hasher: &Hasher, threads: usize, queue: usize) -> Result<Self, AccountsError> {
         let (jobs, inbox) = channel();
         let inbox = Arc::new(Mutex::new(inbox));
         for number in 0..threads {
@@ -52,7 +52,7 @@ impl HashingThreads {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         place: Place,
-        work: impl FnOnce(&Argon2id) -> T + Send + 'static,
+        work: impl FnOnce(&Hasher) -> T + Send + 'static,
     ) -> Result<T, AccountsError> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |hasher| {
@@ -67,7 +67,7 @@ impl HashingThreads {
     }
 }
 
-fn work(inbox: &Mutex<Receiver<Job>>, hasher: &Argon2id) {
+fn work(inbox: &Mutex<Receiver<Job>>, hasher: &Hasher) {
     yield_to_everyone();
     loop {
         let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -96,8 +96,8 @@ mod tests {
     use super::super::settings::Hashing;
     use super::*;
 
-    fn hasher() -> Argon2id {
-        Argon2id::new(&Hashing { memory_kib: 8, iterations: 1, parallelism: 1 }).unwrap()
+    fn hasher() -> Hasher {
+        Hasher::new(&Hashing { memory_kib: 8, iterations: 1, parallelism: 1 }).unwrap()
     }
 
     async fn is_pending(mut future: Pin<&mut impl Future>) -> bool {
@@ -148,7 +148,7 @@ mod tests {
     async fn hashing_threads_are_nice_and_the_others_are_not() {
         let own = rustix::process::getpriority_process(None).unwrap();
         let threads = HashingThreads::start_with(&hasher(), 1, 1).unwrap();
-        let priority = |_: &Argon2id| {
+        let priority = |_: &Hasher| {
             rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap()
         };
         let theirs = threads.run(threads.reserve().unwrap(), priority).await.unwrap();

@@ -24,6 +24,7 @@ mod password;
 pub mod settings;
 mod several;
 mod shared;
+mod verification;
 mod watch;
 
 pub use answer::{Answer, Complaint, ErrorKind, answer};

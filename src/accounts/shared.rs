@@ -10,7 +10,7 @@ use super::fields;
 use super::hashing::HashingThreads;
 use super::health::Health;
 use super::load::{self, Who};
-use super::password::{Argon2id, Attributes, Validators};
+use super::password::{Attributes, Hasher, StandIns, Validators};
 use super::several;
 use crate::domain::user::{UsernameRule, normalize_username};
 use crate::domain::{Timestamp, User, UserId};
@@ -21,6 +21,8 @@ pub(super) struct Shared {
     pub(super) cache: Cache,
     pub(super) health: Health,
     pub(super) hashing: HashingThreads,
+    pub(super) stand_ins: StandIns,
+    pub(super) upgrade_hashes: bool,
     pub(super) validators: Validators,
     pub(super) username_rule: UsernameRule,
 }
@@ -81,7 +83,7 @@ impl Shared {
     ) -> Result<String, CommandError> {
         fields::check_password(&password, about, &self.validators)?;
         let place = self.hashing.reserve()?;
-        let encode = move |hasher: &Argon2id| hasher.encode(password.reveal());
+        let encode = move |hasher: &Hasher| hasher.encode(password.reveal());
         Ok(self.hashing.run(place, encode).await??)
     }
 

@@ -188,6 +188,7 @@ fn new_user(user: &DemoUser) -> NewUser {
         is_superuser: user.is_admin,
         groups: owned(user.groups),
         permissions: owned(user.permissions),
+        ..NewUser::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 
 use super::{Failure, output, password, remote};
-use crate::accounts::{Change, Command, NewUser, Reply, UserDetails, UserRecord};
+use crate::accounts::{Change, Command, NewUser, Reply, Secret, UserDetails, UserRecord};
 use crate::domain::user::normalize_username;
 
 #[derive(Debug, clap::Args)]
@@ -45,6 +45,9 @@ enum Verb {
         /// Read the password from standard input, one line, instead of asking on the terminal
         #[arg(long)]
         password_stdin: bool,
+        /// Leave the user without a password that could match
+        #[arg(long, conflicts_with = "password_stdin")]
+        unusable: bool,
     },
     /// Delete a user
     Delete { name: String },
@@ -75,6 +78,9 @@ struct Create {
     /// Read the password from standard input, one line, instead of asking on the terminal
     #[arg(long)]
     password_stdin: bool,
+    /// Create the user without a password that could match
+    #[arg(long, conflicts_with = "password_stdin")]
+    unusable_password: bool,
 }
 
 pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failure> {
@@ -83,7 +89,10 @@ pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failu
         Verb::List { json } => (Command::UserList {}, json),
         Verb::Show { name, json } => (Command::UserShow { username: name }, json),
         Verb::Set { name, changes } => (Command::UserSet { username: name, changes }, false),
-        Verb::SetPassword { name, password_stdin } => {
+        Verb::SetPassword { name, unusable: true, .. } => {
+            (Command::UserSetUnusablePassword { username: name }, false)
+        }
+        Verb::SetPassword { name, password_stdin, unusable: false } => {
             let password = password::read(password_stdin)?;
             (Command::UserSetPassword { username: name, password }, false)
         }
@@ -96,7 +105,11 @@ fn new_user(create: Create) -> Result<NewUser, Failure> {
     // Before the password is asked for: who mistyped the name need not type that too.
     normalize_username(&create.name).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(NewUser {
-        password: password::read(create.password_stdin)?,
+        password: match create.unusable_password {
+            true => Secret::default(),
+            false => password::read(create.password_stdin)?,
+        },
+        unusable_password: create.unusable_password,
         username: create.name,
         first_name: create.first_name,
         last_name: create.last_name,

@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+#[path = "tests/credentials.rs"]
+#[expect(clippy::duplicate_mod, reason = "as of the whole file")]
+mod credentials;
+
 use super::super::answer::Answer;
-use super::super::command::{Change, Holder};
+use super::super::command::{Change, Holder, Secret};
 use super::super::settings::{self, Hashing, PostgresUrl};
 use super::postgres_server::PostgresServer;
 use super::*;

@@ -9,7 +9,7 @@ use super::super::database::Connection;
 use super::super::error::CommandError;
 use super::super::fields;
 use super::super::load::{self, UserRow, Who};
-use super::super::password::Attributes;
+use super::super::password::{Attributes, unusable};
 use super::super::shared::{Changing, Shared};
 use super::{conflict_or, find_group, find_permission, find_user};
 use crate::domain::user::UsernameRule;
@@ -72,7 +72,10 @@ async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandErro
         last_name: new.last_name.clone(),
         email: new.email.clone(),
     };
-    let hash = shared.hash_new(std::mem::take(&mut new.password), &about).await?;
+    let hash = match new.unusable_password {
+        true => unusable()?,
+        false => shared.hash_new(std::mem::take(&mut new.password), &about).await?,
+    };
     Ok(Checked { new, hash })
 }
 
@@ -304,6 +307,28 @@ pub(in super::super) async fn set_password(
     let row = row.ok_or_else(|| CommandError::NotFound(format!("`{name}` is gone")))?;
     reading.commit().await?;
     let hash = shared.hash_new(password, &Attributes::from(&row.into_user())).await?;
+    let (id, name) = store_password(shared, username, &hash).await?;
+    let reply = Reply::Done(format!("changed the password of `{name}`"));
+    let shut_out = ShutOut { user: id, username: name, because: "the password was changed" };
+    Ok(Outcome { reply, shut_out: Some(shut_out) })
+}
+
+/// Leaves a user without a password that could match.
+pub(in super::super) async fn set_unusable_password(
+    shared: &Shared,
+    username: &str,
+) -> Result<Outcome, CommandError> {
+    let (id, name) = store_password(shared, username, &unusable()?).await?;
+    let reply = Reply::Done(format!("`{name}` has no usable password any more"));
+    let shut_out = ShutOut { user: id, username: name, because: "the password was made unusable" };
+    Ok(Outcome { reply, shut_out: Some(shut_out) })
+}
+
+async fn store_password(
+    shared: &Shared,
+    username: &str,
+    hash: &str,
+) -> Result<(UserId, String), CommandError> {
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
@@ -313,9 +338,7 @@ pub(in super::super) async fn set_password(
         .execute(change.sql())
         .await?;
     change.commit().await?;
-    let reply = Reply::Done(format!("changed the password of `{name}`"));
-    let shut_out = ShutOut { user: id, username: name, because: "the password was changed" };
-    Ok(Outcome { reply, shut_out: Some(shut_out) })
+    Ok((id, name))
 }
 
 /// Deletes a user.

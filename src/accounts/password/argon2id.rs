@@ -1,4 +1,4 @@
-//! argon2id, in the form in which Django writes it.
+//! argon2id, in the form in which Django writes it: the one scheme of new hashes.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64ct::{Base64Unpadded, Encoding as _};
@@ -6,18 +6,18 @@ use subtle::ConstantTimeEq as _;
 
 use super::super::AccountsError;
 use super::super::settings::Hashing;
-use crate::domain::PasswordHash;
-use crate::domain::password::PasswordHasher;
+use super::stored::number;
+use crate::domain::password::PasswordMark;
 
-/// Makes new hashes at the configured cost, and checks those of any reasonable cost.
+/// Makes new hashes at the configured cost.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Argon2id {
+pub(super) struct Argon2id {
     cost: Params,
 }
 
 impl Argon2id {
     /// A hasher whose new hashes cost what the settings say; they must be ones it would accept.
-    pub(in super::super) fn new(hashing: &Hashing) -> Result<Self, AccountsError> {
+    pub(super) fn new(hashing: &Hashing) -> Result<Self, AccountsError> {
         let Hashing { memory_kib, iterations, parallelism } = *hashing;
         let cost = bounded(memory_kib, iterations, parallelism, HASH_LENGTH).ok_or_else(|| {
             AccountsError::Cost(format!(
@@ -30,66 +30,90 @@ impl Argon2id {
     }
 
     /// The encoded hash of a new password: `argon2$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
-    pub(in super::super) fn encode(&self, password: &str) -> Result<String, AccountsError> {
-        let failed = |error: &dyn std::fmt::Display| AccountsError::Hashing(error.to_string());
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt).map_err(|error| failed(&error))?;
-        let hash = self.hash(password, &salt).map_err(|error| failed(&error))?;
+    pub(super) fn encode(&self, password: &str) -> Result<String, AccountsError> {
+        self.encode_with(password, &random()?)
+    }
+
+    /// A new hash of a password that is the same as before, for which sessions that began with
+    /// the old hash go on; see [`PasswordMark::into_salt`].
+    pub(super) fn encode_again(
+        &self,
+        password: &str,
+        mark: PasswordMark,
+    ) -> Result<String, AccountsError> {
+        self.encode_with(password, &mark.into_salt(random()?))
+    }
+
+    fn encode_with(&self, password: &str, salt: &[u8]) -> Result<String, AccountsError> {
+        let mut hash = [0; HASH_LENGTH];
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, self.cost.clone())
+            .hash_password_into(password.as_bytes(), salt, &mut hash)
+            .map_err(|error| AccountsError::Hashing(error.to_string()))?;
         Ok(format!(
             "argon2$argon2id$v=19$m={},t={},p={}${}${}",
             self.cost.m_cost(),
             self.cost.t_cost(),
             self.cost.p_cost(),
-            Base64Unpadded::encode_string(&salt),
+            Base64Unpadded::encode_string(salt),
             Base64Unpadded::encode_string(&hash),
         ))
     }
 
-    fn hash(&self, password: &str, salt: &[u8]) -> Result<[u8; HASH_LENGTH], argon2::Error> {
+    /// The configured cost, as [`Stored::work`] counts it.
+    pub(super) fn work(&self) -> u64 {
+        work(&self.cost)
+    }
+
+    /// Does this much work for nothing.
+    pub(super) fn labour(&self, password: &str, work: u64) {
+        let (iterations, lanes) = (self.cost.t_cost(), self.cost.p_cost());
+        let memory = u32::try_from(work / u64::from(iterations)).unwrap_or(u32::MAX);
+        // What is less than the least there is would make no difference that can be measured.
+        let Some(cost) = bounded(memory, iterations, lanes, HASH_LENGTH) else { return };
         let mut hash = [0; HASH_LENGTH];
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, self.cost.clone()).hash_password_into(
-            password.as_bytes(),
-            salt,
-            &mut hash,
-        )?;
-        Ok(hash)
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost);
+        let outcome =
+            argon2.hash_password_into(password.as_bytes(), b"nobody's account", &mut hash);
+        std::hint::black_box((outcome.is_ok(), hash));
+    }
+
+    /// Whether a new hash would be like this one.
+    pub(super) fn is_like(&self, stored: &Stored) -> bool {
+        stored.algorithm == Algorithm::Argon2id
+            && stored.version == Version::V0x13
+            && stored.cost.m_cost() == self.cost.m_cost()
+            && stored.cost.t_cost() == self.cost.t_cost()
+            && stored.cost.p_cost() == self.cost.p_cost()
+            && stored.hash.len() == HASH_LENGTH
+            && stored.salt.len() >= SALT_LENGTH
     }
 }
 
-impl PasswordHasher for Argon2id {
-    fn matches(&self, password: &str, hash: &PasswordHash) -> bool {
-        let Some(stored) = Stored::parse(hash.encoded()) else {
-            // A damaged hash costs the same, or it would show that the account is there.
-            self.pretend(password);
-            return false;
-        };
-        let mut computed = vec![0; stored.hash.len()];
-        Argon2::new(stored.algorithm, stored.version, stored.cost)
-            .hash_password_into(password.as_bytes(), &stored.salt, &mut computed)
-            .is_ok_and(|()| computed.ct_eq(&stored.hash).into())
-    }
-
-    fn pretend(&self, password: &str) {
-        let _unread = std::hint::black_box(self.hash(password, b"nobody's account"));
-    }
+fn random() -> Result<[u8; SALT_LENGTH], AccountsError> {
+    let mut bytes = [0; SALT_LENGTH];
+    getrandom::fill(&mut bytes).map_err(|error| AccountsError::Hashing(error.to_string()))?;
+    Ok(bytes)
 }
 
-/// A hash as it is read from the database.
-struct Stored {
+/// A hash as it is read from the database; argon2i and argon2d are only ever read.
+pub(super) struct Stored {
     algorithm: Algorithm,
     version: Version,
     cost: Params,
-    salt: Vec<u8>,
+    pub(super) salt: Vec<u8>,
     hash: Vec<u8>,
 }
 
 /// Of new hashes, in bytes; also argon2-cffi's.
 const HASH_LENGTH: usize = 32;
 
+/// Of the random part of new salts, in bytes.
+const SALT_LENGTH: usize = 16;
+
 impl Stored {
     /// Reads Django's form: `argon2$` and then the PHC string without its first `$`. As there,
     /// the version may be missing in old hashes, and then it is 16.
-    fn parse(encoded: &str) -> Option<Self> {
+    pub(super) fn parse(encoded: &str) -> Option<Self> {
         let mut parts = encoded.strip_prefix("argon2$")?.split('$');
         let algorithm = Algorithm::new(parts.next()?).ok()?;
         let mut part = parts.next()?;
@@ -102,12 +126,8 @@ impl Stored {
             part = parts.next()?;
         }
         let mut parameters = part.split(',');
-        let mut number = |prefix| -> Option<u32> {
-            let digits = parameters.next()?.strip_prefix(prefix)?;
-            // `parse` alone would take a sign.
-            digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
-        };
-        let (memory, iterations, lanes) = (number("m=")?, number("t=")?, number("p=")?);
+        let mut cost = |prefix| number(parameters.next()?.strip_prefix(prefix)?);
+        let (memory, iterations, lanes) = (cost("m=")?, cost("t=")?, cost("p=")?);
         if parameters.next().is_some() {
             return None;
         }
@@ -119,6 +139,22 @@ impl Stored {
         let cost = bounded(memory, iterations, lanes, hash.len())?;
         Some(Self { algorithm, version, cost, salt, hash })
     }
+
+    pub(super) fn matches(&self, password: &str) -> bool {
+        let mut computed = vec![0; self.hash.len()];
+        Argon2::new(self.algorithm, self.version, self.cost.clone())
+            .hash_password_into(password.as_bytes(), &self.salt, &mut computed)
+            .is_ok_and(|()| computed.ct_eq(&self.hash).into())
+    }
+
+    /// How much memory is gone over, in KiB.
+    pub(super) fn work(&self) -> u64 {
+        work(&self.cost)
+    }
+}
+
+fn work(cost: &Params) -> u64 {
+    u64::from(cost.m_cost()) * u64::from(cost.t_cost())
 }
 
 fn decode(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Option<Vec<u8>> {
@@ -128,8 +164,7 @@ fn decode(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Option<Vec<u8
     Base64Unpadded::decode_vec(text).ok().filter(|bytes| lengths.contains(&bytes.len()))
 }
 
-/// The parameters, if they are not meant to bring us down: whoever can write one hash into the
-/// database must not be able to take a gigabyte or a minute with each login.
+/// The parameters, if they are not meant to bring us down.
 fn bounded(memory_kib: u32, iterations: u32, parallelism: u32, length: usize) -> Option<Params> {
     const GIB: u32 = 1024 * 1024;
     let reasonable = memory_kib <= GIB
@@ -151,7 +186,7 @@ mod tests {
     }
 
     fn matches(password: &str, encoded: &str) -> bool {
-        hasher().matches(password, &PasswordHash::from_encoded(encoded))
+        Stored::parse(encoded).is_some_and(|stored| stored.matches(password))
     }
 
     #[test]
