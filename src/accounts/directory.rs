@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 use super::by::By;
+use super::by_email;
 use super::cache::{Cache, Known};
 use super::changes::Changed;
 use super::command::{Command, NewUser, Outcome, Reply};
@@ -109,6 +110,30 @@ impl Directory {
     ) -> Result<Option<Arc<User>>, AccountsError> {
         let (shared, username) = (Arc::clone(&self.shared), username.to_owned());
         self.ask(async move { shared.load_by_name(&username, now).await }).await
+    }
+
+    /// Loads the active users with this e-mail address, whatever its case, for letters to them: 20
+    /// at most, those who joined first.
+    ///
+    /// Write to the address that a user has, and not to the one that was asked for.
+    pub async fn users_by_email(
+        &self,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<User>>, AccountsError> {
+        let (shared, address) = (Arc::clone(&self.shared), address.to_owned());
+        self.ask(async move {
+            let mut reading = shared.database.read().await?;
+            let candidates = by_email::candidates(&mut reading, &address).await?;
+            reading.commit().await?;
+            let mut users = Vec::with_capacity(candidates.len());
+            for id in candidates {
+                let user = shared.load(Who::Id(id), now).await?;
+                users.extend(user.filter(|user| by_email::is_same(&user.email, &address)));
+            }
+            Ok(users)
+        })
+        .await
     }
 
     /// Notes that the user logged in at `now`.

@@ -9,6 +9,7 @@
 
 mod answer;
 mod by;
+mod by_email;
 mod cache;
 mod changes;
 mod command;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Failure, account_lookup};
 use crate::config::{self, Configuration, Problems, TestUser};
+use crate::mail::Transport;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -32,6 +33,9 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Fail
         Ok(configuration) => configuration,
         Err(problems) => return refuse(format, problems),
     };
+    if let Some(mail) = &configuration.mail {
+        Transport::new(mail).map_err(|error| Failure::No(error.to_string()))?;
+    }
     let skipped = without_database(&mut configuration);
     let lookup = account_lookup::open(&configuration.accounts)?;
     match config::run_tests(&configuration, |name| lookup.user(name)) {

@@ -7,6 +7,7 @@ mod explain;
 mod explanation;
 mod group;
 mod long_list;
+mod mail;
 mod output;
 mod page;
 mod password;
@@ -58,6 +59,8 @@ enum Command {
     Permission(permission::Arguments),
     /// List, show, end and copy sessions, and save what can be read of damaged ones
     Session(session::Arguments),
+    /// Show letters that wait or were given up, try them again, send one to try things out
+    Mail(mail::Arguments),
 }
 
 /// Why a command did not do what it was asked to.
@@ -95,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Group(arguments) => group::run(arguments, file),
         Command::Permission(arguments) => permission::run(arguments, file),
         Command::Session(arguments) => session::run(arguments, file),
+        Command::Mail(arguments) => mail::run(&arguments, file),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

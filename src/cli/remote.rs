@@ -85,6 +85,32 @@ pub(super) fn reload(configuration: &Configuration) -> Result<(), Failure> {
     })
 }
 
+/// Has the running gateway try letters again, and tells how many.
+pub(super) fn retry_mail(
+    configuration: &Configuration,
+    letter: Option<&str>,
+) -> Result<u64, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::No(format!("no runtime: {error}")))?;
+    runtime.block_on(async {
+        let socket = &configuration.server.admin_socket;
+        let Some(stream) = connect(socket).await? else { return Err(no_gateway(socket)) };
+        let body = letter.unwrap_or_default().as_bytes().to_vec();
+        match post(stream, "/v1/mail/retry", body).await? {
+            (StatusCode::OK, body) => {
+                let answer: serde_json::Value =
+                    serde_json::from_slice(&body).map_err(|error| unanswered(&error))?;
+                answer["letters"].as_u64().ok_or_else(|| unanswered("it is no number"))
+            }
+            (status, body) => {
+                let answer = serde_json::from_slice::<serde_json::Value>(&body).ok();
+                let error = answer.as_ref().and_then(|answer| answer["error"].as_str());
+                Err(error.map_or_else(|| unanswered(&status), |it| Failure::No(it.to_owned())))
+            }
+        }
+    })
+}
+
 /// Has the gateway carry out the command.
 async fn ask(stream: UnixStream, command: &Command) -> Result<Reply, Failure> {
     let body = serde_json::to_vec(command).map_err(|error| Failure::No(error.to_string()))?;

@@ -204,17 +204,19 @@ mod tests {
     fn a_token_is_good_for_its_purpose_account_and_time_only() {
         let (links, ada) = (Links::new(&[1; 32]), ada());
         let token = links.token(Purpose::PasswordReset(&ada), NOON);
-        let check = |purpose, token: &str, now| links.check(purpose, token, DAY, now);
         let reset = Purpose::PasswordReset(&ada);
-        assert_eq!(check(reset, &token, NOON), Ok(()));
-        assert_eq!(check(reset, &token, NOON.after(DAY - Duration::from_secs(1))), Ok(()));
-        assert_eq!(check(reset, &token, NOON.after(DAY)), Err(BadLink));
+        assert_eq!(links.check(reset, &token, DAY, NOON), Ok(()));
+        assert_eq!(
+            links.check(reset, &token, DAY, NOON.after(DAY - Duration::from_secs(1))),
+            Ok(())
+        );
+        assert_eq!(links.check(reset, &token, DAY, NOON.after(DAY)), Err(BadLink));
         for other in [
             Purpose::EmailConfirmation(&ada),
             Purpose::EmailChange(&ada, "x@example.org"),
             Purpose::Invitation("7"),
         ] {
-            assert_eq!(check(other, &token, NOON), Err(BadLink), "{other:?}");
+            assert_eq!(links.check(other, &token, DAY, NOON), Err(BadLink), "{other:?}");
         }
         assert!(Links::new(&[2; 32]).check(reset, &token, DAY, NOON).is_err());
         let mut others = vec![ada.clone(); 4];
@@ -223,7 +225,10 @@ mod tests {
         others[2].email = "ada@example.com".to_owned();
         others[3].last_login = None;
         for other in &others {
-            assert!(check(Purpose::PasswordReset(other), &token, NOON).is_err(), "{other:?}");
+            assert!(
+                links.check(Purpose::PasswordReset(other), &token, DAY, NOON).is_err(),
+                "{other:?}"
+            );
         }
     }
 
@@ -232,17 +237,22 @@ mod tests {
         let links = Links::new(&[1; 32]);
         let inactive = User { is_active: false, ..ada() };
         let token = links.token(Purpose::EmailConfirmation(&inactive), NOON);
-        let check = |purpose, token: &str| links.check(purpose, token, DAY, NOON);
-        assert_eq!(check(Purpose::EmailConfirmation(&inactive), &token), Ok(()));
-        assert_eq!(check(Purpose::EmailConfirmation(&ada()), &token), Err(BadLink));
+        fn check(links: &Links, purpose: Purpose<'_>, token: &str) -> Result<(), BadLink> {
+            links.check(purpose, token, DAY, NOON)
+        }
+        assert_eq!(check(&links, Purpose::EmailConfirmation(&inactive), &token), Ok(()));
+        assert_eq!(check(&links, Purpose::EmailConfirmation(&ada()), &token), Err(BadLink));
         let (new, ada) = ("new@example.org", ada());
         let token = links.token(Purpose::EmailChange(&ada, new), NOON);
-        assert_eq!(check(Purpose::EmailChange(&ada, new), &token), Ok(()));
-        assert_eq!(check(Purpose::EmailChange(&ada, "eve@example.org"), &token), Err(BadLink));
+        assert_eq!(check(&links, Purpose::EmailChange(&ada, new), &token), Ok(()));
+        assert_eq!(
+            check(&links, Purpose::EmailChange(&ada, "eve@example.org"), &token),
+            Err(BadLink)
+        );
         let logged_in = User { last_login: None, ..ada.clone() };
-        assert_eq!(check(Purpose::EmailChange(&logged_in, new), &token), Ok(()));
+        assert_eq!(check(&links, Purpose::EmailChange(&logged_in, new), &token), Ok(()));
         let changed = User { email: new.to_owned(), ..ada };
-        assert_eq!(check(Purpose::EmailChange(&changed, new), &token), Err(BadLink));
+        assert_eq!(check(&links, Purpose::EmailChange(&changed, new), &token), Err(BadLink));
     }
 
     #[test]

@@ -4,16 +4,21 @@
 //! an application's page is decided elsewhere; these pages are shown to everybody and say for
 //! themselves when they need a login.
 
+mod allowance;
 mod answer;
 mod bound_form;
 mod csrf;
+mod email_change;
 mod form;
 mod letters;
+mod link;
 mod login;
 mod logout;
 mod next;
 mod own_sessions;
 mod password_change;
+mod password_reset;
+mod password_reset_confirm;
 mod profile;
 mod reauthentication;
 mod refusal;
@@ -24,10 +29,12 @@ mod throttle;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response};
 use minijinja::{Value, context};
+use tokio::sync::Mutex;
 
 use crate::accounts::Directory;
 use crate::domain::{Client, Device, Identity, Links, SessionId, SessionKey, Timestamp, Visitor};
@@ -37,6 +44,7 @@ use crate::web::glance::Glance;
 use crate::web::refusal::Refusal;
 use crate::web::scope::{PermsScope, UserScope};
 
+use allowance::Allowance;
 use csrf::Csrf;
 use refusal::Notice;
 use templates::Templates;
@@ -57,6 +65,9 @@ pub struct Pages {
     policy: HeaderValue,
 }
 
+/// How long it counts that somebody asked for a letter: 20 by one network, 3 to one address.
+const LETTER_WINDOW: Duration = Duration::from_secs(60 * 60);
+
 /// What the pages keep over a reload of the configuration.
 pub struct State {
     directory: Arc<Directory>,
@@ -67,6 +78,10 @@ pub struct State {
     links: Links,
     outbox: Arc<Outbox>,
     writing: letters::Writing,
+    letter_requests: Allowance,
+    letters_to: Allowance,
+    /// Held while a link is looked at and spent.
+    spending_links: Mutex<()>,
 }
 
 impl State {
@@ -87,12 +102,17 @@ impl State {
             links: Links::new(&csrf_key),
             outbox,
             writing: letters::Writing::default(),
+            letter_requests: Allowance::new(20, LETTER_WINDOW),
+            letters_to: Allowance::new(3, LETTER_WINDOW),
+            spending_links: Mutex::default(),
         }
     }
 
     /// Forgets failed logins that no longer count, to free memory; nothing depends on it.
     pub fn sweep(&self, now: Timestamp) {
         self.throttle.sweep(now);
+        self.letter_requests.sweep(now);
+        self.letters_to.sweep(now);
     }
 }
 
@@ -134,6 +154,14 @@ enum Page<'p> {
     Logout,
     PasswordChange,
     PasswordChangeDone,
+    PasswordReset,
+    PasswordResetDone,
+    PasswordResetLink,
+    PasswordResetComplete,
+    EmailChange,
+    EmailChangeDone,
+    EmailChangeLink,
+    EmailChangeComplete,
     Profile,
     Sessions,
     Setup(&'p str),
@@ -150,6 +178,12 @@ impl<'p> Page<'p> {
             "logout/" => Self::Logout,
             "password_change/" => Self::PasswordChange,
             "password_change/done/" => Self::PasswordChangeDone,
+            "password_reset/" => Self::PasswordReset,
+            "password_reset/done/" => Self::PasswordResetDone,
+            "reset/done/" => Self::PasswordResetComplete,
+            "email_change/" => Self::EmailChange,
+            "email_change/done/" => Self::EmailChangeDone,
+            "email_change/complete/" => Self::EmailChangeComplete,
             "profile/" => Self::Profile,
             "sessions/" => Self::Sessions,
             "static/style.css" => Self::Stylesheet,
@@ -157,8 +191,12 @@ impl<'p> Page<'p> {
             | "logout"
             | "password_change"
             | "password_change/done"
+            | "password_reset"
+            | "email_change"
             | "profile"
             | "sessions" => Self::Unfinished,
+            _ if name.starts_with("reset/") => Self::PasswordResetLink,
+            _ if name.starts_with("email_change/") => Self::EmailChangeLink,
             _ => {
                 let token = name.strip_prefix("setup/")?;
                 Self::Setup(token.strip_suffix('/')?)
@@ -169,11 +207,21 @@ impl<'p> Page<'p> {
     /// The methods that the page takes, for `Allow`.
     fn methods(self) -> &'static str {
         match self {
-            Self::Login | Self::Logout | Self::PasswordChange | Self::Sessions | Self::Setup(_) => {
-                "GET, HEAD, POST"
-            }
+            Self::Login
+            | Self::Logout
+            | Self::PasswordChange
+            | Self::PasswordReset
+            | Self::PasswordResetLink
+            | Self::EmailChange
+            | Self::EmailChangeLink
+            | Self::Sessions
+            | Self::Setup(_) => "GET, HEAD, POST",
             Self::Home
             | Self::PasswordChangeDone
+            | Self::PasswordResetDone
+            | Self::PasswordResetComplete
+            | Self::EmailChangeDone
+            | Self::EmailChangeComplete
             | Self::Profile
             | Self::Stylesheet
             | Self::Unfinished => "GET, HEAD",
@@ -231,6 +279,18 @@ impl Pages {
             Page::PasswordChange if is_post => self.change_password(request).await,
             Page::PasswordChange => self.password_change_page(request),
             Page::PasswordChangeDone => self.password_change_done_page(request),
+            Page::PasswordReset if is_post => self.reset_password(request),
+            Page::PasswordReset => self.password_reset_page(request),
+            Page::PasswordResetDone => self.password_reset_done_page(request),
+            Page::PasswordResetLink if is_post => self.set_password_by_link(request).await,
+            Page::PasswordResetLink => self.reset_link_page(request).await,
+            Page::PasswordResetComplete => self.password_reset_complete_page(request),
+            Page::EmailChange if is_post => self.change_email(request).await,
+            Page::EmailChange => self.email_change_page(request),
+            Page::EmailChangeDone => self.email_change_done_page(request),
+            Page::EmailChangeLink if is_post => self.confirm_email_change(request).await,
+            Page::EmailChangeLink => self.email_change_link_page(request).await,
+            Page::EmailChangeComplete => self.email_change_complete_page(request),
             Page::Profile => self.profile_page(request),
             Page::Sessions if is_post => self.end_sessions(request).await,
             Page::Sessions => self.sessions_page(request).await,
@@ -272,6 +332,8 @@ impl Pages {
             login_url => self.url("login/"),
             logout_url => self.url("logout/"),
             password_change_url => self.url("password_change/"),
+            password_reset_url => self.password_reset_url(),
+            email_change_url => self.letters().map(|_| self.url("email_change/")),
             profile_url => self.url("profile/"),
             sessions_url => self.url("sessions/"),
         }

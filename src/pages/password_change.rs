@@ -121,6 +121,7 @@ impl Pages {
                 tracing::warn!(%error, of = user.username, "sessions could not be revoked");
             }
         }
+        self.tell_of_new_password(user).await;
         let mut response = answer::redirect(&self.url("password_change/done/"));
         let verified =
             self.state.directory.verify(&user.username, new.to_owned(), request.now).await;

@@ -1,5 +1,7 @@
 //! The pages' templates: Jinja, built in, and each replaceable by a file of the same name.
 
+mod of_mail;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
@@ -31,6 +33,11 @@ const BUILT_IN: [(&str, &str); 11] = [
     ("setup.html", include_str!("templates/setup.html")),
     ("refusal.html", include_str!("templates/refusal.html")),
 ];
+
+/// All of them.
+fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BUILT_IN.into_iter().chain(of_mail::OF_MAIL)
+}
 
 /// The stylesheet's name in the directory of templates.
 const STYLESHEET: &str = "style.css";
@@ -81,7 +88,7 @@ impl Templates {
             files: Files::default(),
             stylesheet: include_str!("templates/style.css").to_owned(),
         };
-        for (name, source) in BUILT_IN {
+        for (name, source) in built_in() {
             templates.add(name, source.to_owned())?;
         }
         if let Some(directory) = directory {
@@ -89,7 +96,7 @@ impl Templates {
         }
         let of_statuses = templates.files.0.keys().map(String::as_str);
         let of_statuses = of_statuses.filter(|name| status_of(name).is_some());
-        for name in BUILT_IN.iter().map(|(name, _)| *name).chain(of_statuses) {
+        for name in built_in().map(|(name, _)| name).chain(of_statuses) {
             templates.render(name, sample())?;
         }
         Ok(templates)
@@ -121,7 +128,7 @@ impl Templates {
             .map_err(|error| self.files.locate(name, &error))
     }
 
-    /// Adds the `.html` files in a directory under their paths below it.
+    /// Adds the `.html` files in a directory, and the texts that letters have, under their paths below it.
     fn add_directory(
         &mut self,
         directory: &Path,
@@ -137,7 +144,7 @@ impl Templates {
                 self.add_directory(&path, &format!("{name}/"), depth + 1)?;
             } else if name == STYLESHEET {
                 self.stylesheet = read(&path)?;
-            } else if name.ends_with(".html") {
+            } else if name.ends_with(".html") || built_in().any(|(known, _)| known == name) {
                 if self.files.0.len() == MAX_FILES {
                     let message = format!(
                         "there are more than {MAX_FILES} templates in it\n\
@@ -184,7 +191,10 @@ fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     // Django shows nothing where a name is missing; so do we, all the way down.
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_auto_escape_callback(|name| match of_mail::is_letter(name) {
+        true => AutoEscape::None,
+        false => AutoEscape::Html,
+    });
     environment.set_formatter(|output, state, value| match value.as_str() {
         Some(text) if !value.is_safe() && *state.auto_escape() == AutoEscape::Html => {
             Ok(escape(text, output)?)
@@ -256,6 +266,7 @@ fn sample() -> Value {
         messages => Vec::<String>::new(),
         sessions => [context! { key => "0", device => "curl", address => "::1" }],
         status => 500,
+        ..of_mail::sample()
     }
 }
 
