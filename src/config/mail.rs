@@ -10,7 +10,7 @@ use super::reader::{At, Table};
 use crate::mail::settings::{Login, Password, Relay, Settings, Tls, Way};
 
 /// What a wrong `smtp` is answered with.
-const HINT: &str = "write `smtps://user@mail.example.org`, `smtp://mail.example.org` (with STARTTLS), \
+const HINT: &str = "write `smtps://mail.example.org`, `smtp://mail.example.org` (with STARTTLS), \
                     or to try things out `file:DIRECTORY` or `stdout`";
 
 /// `[mail]`; nothing if it does not say how mail is sent.
@@ -69,8 +69,8 @@ fn password(table: &Table<'_>) -> Option<Password> {
     if let Some(place) = table.misplaced("password") {
         let message = "`password` is no key of `[mail]`";
         table.report().add(Problem::error("unknown-key", place, message).hint(
-            "write it into the address, `smtps://user:password@host`, with `%40` for `@`; or name \
-             a file that holds nothing else, `password_file`",
+            "name a file that holds nothing else, `password_file`; or write it behind the name in \
+             `smtp`, with a `:` between them",
         ));
     }
     table.parsed("password_file", path).map(|at| Password::File(at.value))
@@ -156,7 +156,7 @@ fn login(authority: &str, beside: Option<Password>) -> Result<Option<Login>, Str
     };
     match (inside, beside) {
         (Some(_), Some(_)) => Err("the password is given twice".to_owned()),
-        (None, None) => Err("there is a name to log in with, and no password".to_owned()),
+        (None, None) => Err("there is a name to log in with, and no `password_file`".to_owned()),
         (Some(password), None) | (None, Some(password)) => {
             Ok(Some(Login { username: decoded(name)?, password }))
         }

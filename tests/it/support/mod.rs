@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod config;
 pub(crate) mod gate;
+pub(crate) mod mailbox;
 pub(crate) mod people;
 pub(crate) mod readings;
 pub(crate) mod recorder;
