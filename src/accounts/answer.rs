@@ -71,8 +71,8 @@ pub struct Answer {
     pub status: u16,
     /// The body, JSON.
     pub json: Vec<u8>,
-    /// The user whose sessions are to be ended.
-    pub shut_out: Option<ShutOut>,
+    /// The users whose sessions are to be ended.
+    pub shut_out: Vec<ShutOut>,
 }
 
 /// Carries out the command in `body`.
@@ -96,7 +96,7 @@ pub async fn answer(directory: &Directory, body: &[u8], by: &By, now: Timestamp)
                 tracing::error!(%error, "a command failed");
             }
             let complaint = Complaint { error: error.to_string(), kind };
-            Answer { status: kind.status(), json: json(&complaint), shut_out: None }
+            Answer { status: kind.status(), json: json(&complaint), shut_out: Vec::new() }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::error::nearest;
+use super::transfer::{Exported, Import, Imported};
 use crate::domain::UserId;
 
 /// One command of an operator. Names of permissions are `app.codename`.
@@ -65,6 +66,13 @@ pub enum Command {
         /// Which.
         name: String,
     },
+    /// Gives a group another name.
+    GroupRename {
+        /// Which.
+        name: String,
+        /// The other one.
+        new_name: String,
+    },
     /// Makes users members of a group, all or none of them.
     GroupAdd {
         /// Of which.
@@ -88,6 +96,23 @@ pub enum Command {
     },
     /// Lists all permissions by name.
     PermissionList {},
+    /// Shows one permission with its holders.
+    PermissionShow {
+        /// Which.
+        permission: String,
+    },
+    /// Gives a permission another description.
+    PermissionSet {
+        /// Which.
+        permission: String,
+        /// What it allows, for people.
+        description: String,
+    },
+    /// Deletes a permission, and so takes it from whoever has it.
+    PermissionDelete {
+        /// Which.
+        permission: String,
+    },
     /// Gives a permission to a user or a group.
     PermissionGrant {
         /// Which.
@@ -101,6 +126,15 @@ pub enum Command {
         permission: String,
         /// From whom.
         from: Holder,
+    },
+    /// Imports a part of users, groups and permissions, all of it or nothing.
+    Import(Import),
+    /// Gives a part of what can be imported again.
+    Export {
+        /// The number of the last user of the part before; `None` for the first part.
+        after: Option<i64>,
+        /// Whether with the hashes of passwords.
+        passwords: bool,
     },
 }
 
@@ -259,6 +293,12 @@ pub enum Reply {
     Group(GroupDetails),
     /// All permissions by name.
     Permissions(Vec<PermissionRecord>),
+    /// One permission.
+    Permission(PermissionRecord),
+    /// What came of a part of an import.
+    Imported(Imported),
+    /// A part of an export.
+    Exported(Exported),
 }
 
 /// What carrying out a command led to, for the gateway that has sessions.
@@ -266,8 +306,8 @@ pub enum Reply {
 pub struct Outcome {
     /// What the operator is told.
     pub reply: Reply,
-    /// The user whose sessions are worth nothing any more, if there is one.
-    pub shut_out: Option<ShutOut>,
+    /// The users whose sessions are worth nothing any more.
+    pub shut_out: Vec<ShutOut>,
 }
 
 /// A user who cannot come by the sessions there are: they are refused already, and may be ended.
@@ -283,7 +323,7 @@ pub struct ShutOut {
 
 impl From<Reply> for Outcome {
     fn from(reply: Reply) -> Self {
-        Self { reply, shut_out: None }
+        Self { reply, shut_out: Vec::new() }
     }
 }
 

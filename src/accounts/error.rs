@@ -83,7 +83,7 @@ impl CommandError {
 }
 
 /// The name most like `wanted`, if any is like it: a third of its letters may be wrong.
-pub(super) fn nearest(wanted: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
+pub fn nearest(wanted: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
     let wanted = wanted.to_lowercase();
     let tolerance = (wanted.chars().count() / 3).max(1);
     names

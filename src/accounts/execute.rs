@@ -1,6 +1,9 @@
 //! Carries out the commands of operators.
 
+mod export;
 mod groups;
+mod import;
+mod permission_upkeep;
 mod permissions;
 mod users;
 
@@ -44,18 +47,30 @@ pub(super) async fn command(
         Command::GroupList {} => groups::list(shared).await,
         Command::GroupShow { name } => groups::show(shared, &name).await,
         Command::GroupDelete { name } => groups::delete(shared, &name).await,
+        Command::GroupRename { name, new_name } => groups::rename(shared, &name, &new_name).await,
         Command::GroupAdd { name, users } => groups::add(shared, &name, &users).await,
         Command::GroupRemove { name, users } => groups::remove(shared, &name, &users).await,
         Command::PermissionCreate { permission, description } => {
             permissions::create(shared, &permission, &description).await
         }
         Command::PermissionList {} => permissions::list(shared).await,
+        Command::PermissionShow { permission } => {
+            permission_upkeep::show(shared, &permission).await
+        }
+        Command::PermissionSet { permission, description } => {
+            permission_upkeep::set(shared, &permission, &description).await
+        }
+        Command::PermissionDelete { permission } => {
+            permission_upkeep::delete(shared, &permission).await
+        }
         Command::PermissionGrant { permission, to } => {
             permissions::grant(shared, &permission, &to).await
         }
         Command::PermissionRevoke { permission, from } => {
             permissions::revoke(shared, &permission, &from).await
         }
+        Command::Import(import) => return import::import(shared, import, by, now).await,
+        Command::Export { after, passwords } => export::export(shared, after, passwords, by).await,
     };
     reply.map(Outcome::from)
 }

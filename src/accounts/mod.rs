@@ -15,6 +15,8 @@ mod changes;
 mod command;
 mod database;
 mod directory;
+pub mod django;
+mod encoded;
 mod error;
 mod execute;
 mod fields;
@@ -25,6 +27,7 @@ mod password;
 pub mod settings;
 mod several;
 mod shared;
+mod transfer;
 mod verification;
 mod watch;
 
@@ -37,6 +40,10 @@ pub use command::{
     Secret, ShutOut, UserDetails, UserRecord,
 };
 pub use directory::Directory;
-pub use error::{AccountsError, CommandError};
+pub use error::{AccountsError, CommandError, nearest};
 pub use password::{Attributes, Validators, Weakness};
 pub use settings::Settings;
+pub use transfer::{
+    Existing, Exported, GroupEntry, Import, ImportProblem, Imported, PermissionEntry, Promised,
+    Record, RecordKind, Tally, UserEntry,
+};

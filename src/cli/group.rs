@@ -1,6 +1,7 @@
 //! `vestibule group`.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use clap::Subcommand;
 
@@ -11,6 +12,10 @@ use crate::accounts::{Command, GroupDetails, GroupRecord};
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Verb,
+
+    /// For programs
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -23,17 +28,14 @@ enum Verb {
         permissions: Vec<String>,
     },
     /// List all groups
-    List {
-        /// For programs
-        #[arg(long)]
-        json: bool,
-    },
+    List,
     /// Show a group with its members
-    Show {
+    Show { name: String },
+    /// Change a group: `name=NEW` gives it another name, its members and permissions stay
+    Set {
         name: String,
-        /// For programs
-        #[arg(long)]
-        json: bool,
+        #[arg(value_name = "KEY=VALUE")]
+        change: Change,
     },
     /// Delete a group; its members stay, without what it gave them
     Delete { name: String },
@@ -51,16 +53,38 @@ enum Verb {
     },
 }
 
+/// What can be changed of a group.
+#[derive(Debug, Clone)]
+struct Change {
+    name: String,
+}
+
+impl FromStr for Change {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text.split_once('=') {
+            Some(("name", name)) => Ok(Self { name: name.to_owned() }),
+            Some(("permissions" | "permission", _)) => {
+                Err("use `vestibule permission grant P --group NAME`, or `revoke`")
+            }
+            Some(("members" | "users", _)) => Err("use `vestibule group add` or `remove`"),
+            Some(_) | None => Err("write `name=NEW`"),
+        }
+    }
+}
+
 pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failure> {
-    let (command, json) = match arguments.command {
-        Verb::Create { name, permissions } => (Command::GroupCreate { name, permissions }, false),
-        Verb::List { json } => (Command::GroupList {}, json),
-        Verb::Show { name, json } => (Command::GroupShow { name }, json),
-        Verb::Delete { name } => (Command::GroupDelete { name }, false),
-        Verb::Add { name, users } => (Command::GroupAdd { name, users }, false),
-        Verb::Remove { name, users } => (Command::GroupRemove { name, users }, false),
+    let command = match arguments.command {
+        Verb::Create { name, permissions } => Command::GroupCreate { name, permissions },
+        Verb::List => Command::GroupList {},
+        Verb::Show { name } => Command::GroupShow { name },
+        Verb::Set { name, change } => Command::GroupRename { name, new_name: change.name },
+        Verb::Delete { name } => Command::GroupDelete { name },
+        Verb::Add { name, users } => Command::GroupAdd { name, users },
+        Verb::Remove { name, users } => Command::GroupRemove { name, users },
     };
-    user::show(remote::execute(file, command)?, json)
+    user::show(remote::execute(file, command)?, arguments.json)
 }
 
 pub(super) fn list(groups: Vec<GroupRecord>) -> Result<(), Failure> {

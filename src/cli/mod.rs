@@ -5,13 +5,16 @@ mod check;
 mod demo;
 mod explain;
 mod explanation;
+mod export;
 mod group;
+mod import;
 mod long_list;
 mod mail;
 mod output;
 mod page;
 mod password;
 mod permission;
+mod progress;
 mod reload;
 mod remote;
 mod serve;
@@ -55,8 +58,12 @@ enum Command {
     User(user::Arguments),
     /// Create, list and change groups
     Group(group::Arguments),
-    /// Create, list, grant and revoke permissions
+    /// Create, list, grant, revoke and delete permissions
     Permission(permission::Arguments),
+    /// Import users, groups and permissions from elsewhere
+    Import(import::Arguments),
+    /// Write users, groups and permissions as `import` takes them back
+    Export(export::Arguments),
     /// List, show, end and copy sessions, and save what can be read of damaged ones
     Session(session::Arguments),
     /// Show letters that wait or were given up, try them again, send one to try things out
@@ -97,6 +104,8 @@ pub fn run() -> ExitCode {
         Command::User(arguments) => user::run(arguments, file),
         Command::Group(arguments) => group::run(arguments, file),
         Command::Permission(arguments) => permission::run(arguments, file),
+        Command::Import(arguments) => import::run(arguments, file),
+        Command::Export(arguments) => export::run(&arguments, file),
         Command::Session(arguments) => session::run(arguments, file),
         Command::Mail(arguments) => mail::run(&arguments, file),
     };

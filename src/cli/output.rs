@@ -13,6 +13,12 @@ pub(super) fn say(sentence: &str) -> Result<(), Failure> {
     show(&format!("{}\n", printable(sentence)))
 }
 
+/// Prints a line about what is wrong, beside the result.
+#[expect(clippy::print_stderr, reason = "the command line is where problems are shown")]
+pub(super) fn complain(line: &str) {
+    eprintln!("{}", printable(line));
+}
+
 /// Prints a value for programs.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);

@@ -11,6 +11,10 @@ use crate::accounts::{Command, Holder, PermissionRecord};
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Verb,
+
+    /// For programs
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -24,10 +28,27 @@ enum Verb {
         description: String,
     },
     /// List all permissions and who was granted them
-    List {
-        /// For programs
-        #[arg(long)]
-        json: bool,
+    List,
+    /// Show a permission and who was granted it
+    Show {
+        /// Its name, app.codename
+        #[arg(value_name = "P")]
+        permission: String,
+    },
+    /// Give a permission another description
+    Set {
+        /// Its name, app.codename
+        #[arg(value_name = "P")]
+        permission: String,
+        /// What it allows, for people
+        description: String,
+    },
+    /// Delete a permission; whoever has it loses it. One that the configuration declares comes back
+    /// at the next start
+    Delete {
+        /// Its name, app.codename
+        #[arg(value_name = "P")]
+        permission: String,
     },
     /// Give a permission to a user or a group
     Grant {
@@ -69,19 +90,30 @@ impl Whom {
 }
 
 pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failure> {
-    let (command, json) = match arguments.command {
+    let command = match arguments.command {
         Verb::Create { permission, description } => {
-            (Command::PermissionCreate { permission, description }, false)
+            Command::PermissionCreate { permission, description }
         }
-        Verb::List { json } => (Command::PermissionList {}, json),
-        Verb::Grant { permission, to } => {
-            (Command::PermissionGrant { permission, to: to.holder()? }, false)
-        }
+        Verb::List => Command::PermissionList {},
+        Verb::Show { permission } => Command::PermissionShow { permission },
+        Verb::Set { permission, description } => Command::PermissionSet { permission, description },
+        Verb::Delete { permission } => Command::PermissionDelete { permission },
+        Verb::Grant { permission, to } => Command::PermissionGrant { permission, to: to.holder()? },
         Verb::Revoke { permission, from } => {
-            (Command::PermissionRevoke { permission, from: from.holder()? }, false)
+            Command::PermissionRevoke { permission, from: from.holder()? }
         }
     };
-    user::show(remote::execute(file, command)?, json)
+    user::show(remote::execute(file, command)?, arguments.json)
+}
+
+pub(super) fn card(record: &PermissionRecord) -> Result<(), Failure> {
+    let mut lines = vec![
+        ("permission", record.permission.clone()),
+        ("description", record.description.clone()),
+    ];
+    lines.extend(record.users.iter().map(|user| ("user", user.clone())));
+    lines.extend(record.groups.iter().map(|group| ("group", group.clone())));
+    output::card(&lines)
 }
 
 pub(super) fn list(permissions: Vec<PermissionRecord>) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! Where commands are carried out: by the running gateway, or here when none runs.
 
+pub(super) mod accounts;
 pub(super) mod sessions;
 
 use std::io;

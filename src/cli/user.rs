@@ -12,6 +12,10 @@ use crate::domain::user::normalize_username;
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Verb,
+
+    /// For programs
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -19,18 +23,9 @@ enum Verb {
     /// Create a user
     Create(Create),
     /// List all users
-    List {
-        /// For programs
-        #[arg(long)]
-        json: bool,
-    },
+    List,
     /// Show a user
-    Show {
-        name: String,
-        /// For programs
-        #[arg(long)]
-        json: bool,
-    },
+    Show { name: String },
     /// Change fields of a user
     Set {
         name: String,
@@ -84,21 +79,21 @@ struct Create {
 }
 
 pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failure> {
-    let (command, json) = match arguments.command {
-        Verb::Create(create) => (Command::UserCreate(new_user(create)?), false),
-        Verb::List { json } => (Command::UserList {}, json),
-        Verb::Show { name, json } => (Command::UserShow { username: name }, json),
-        Verb::Set { name, changes } => (Command::UserSet { username: name, changes }, false),
+    let command = match arguments.command {
+        Verb::Create(create) => Command::UserCreate(new_user(create)?),
+        Verb::List => Command::UserList {},
+        Verb::Show { name } => Command::UserShow { username: name },
+        Verb::Set { name, changes } => Command::UserSet { username: name, changes },
         Verb::SetPassword { name, unusable: true, .. } => {
-            (Command::UserSetUnusablePassword { username: name }, false)
+            Command::UserSetUnusablePassword { username: name }
         }
         Verb::SetPassword { name, password_stdin, unusable: false } => {
             let password = password::read(password_stdin)?;
-            (Command::UserSetPassword { username: name, password }, false)
+            Command::UserSetPassword { username: name, password }
         }
-        Verb::Delete { name } => (Command::UserDelete { username: name }, false),
+        Verb::Delete { name } => Command::UserDelete { username: name },
     };
-    show(remote::execute(file, command)?, json)
+    show(remote::execute(file, command)?, arguments.json)
 }
 
 fn new_user(create: Create) -> Result<NewUser, Failure> {
@@ -124,12 +119,14 @@ fn new_user(create: Create) -> Result<NewUser, Failure> {
 /// Prints the reply to any account command.
 pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
     match reply {
+        Reply::Done(what) if json => output::json(&serde_json::json!({ "done": what })),
         Reply::Done(what) => output::say(&what),
         Reply::Users(users) if json => output::json(&users),
         Reply::User(user) if json => output::json(&user),
         Reply::Groups(groups) if json => output::json(&groups),
         Reply::Group(group) if json => output::json(&group),
         Reply::Permissions(permissions) if json => output::json(&permissions),
+        Reply::Permission(permission) if json => output::json(&permission),
         Reply::Users(users) => output::table(
             ["USER", "NAME", "STATUS", "E-MAIL", "LAST LOGIN", "GROUPS"],
             users.into_iter().map(row),
@@ -138,6 +135,10 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
         Reply::Groups(groups) => super::group::list(groups),
         Reply::Group(group) => super::group::card(&group),
         Reply::Permissions(permissions) => super::permission::list(permissions),
+        Reply::Permission(permission) => super::permission::card(&permission),
+        // Their commands look at the replies themselves.
+        Reply::Imported(imported) => output::json(&imported),
+        Reply::Exported(exported) => output::json(&exported),
     }
 }
 

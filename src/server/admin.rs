@@ -135,7 +135,7 @@ async fn about_accounts(gateway: &Gateway, body: Bytes, by: &By) -> Response<Ful
     let (desk, directory, by) = (desk(gateway), Arc::clone(&gateway.directory), by.clone());
     let work = tokio::spawn(async move {
         let answer = accounts::answer(&directory, &body, &by, wall_clock()).await;
-        if let Some(shut_out) = &answer.shut_out {
+        for shut_out in &answer.shut_out {
             desk.end_worthless(shut_out, &by).await;
         }
         answer

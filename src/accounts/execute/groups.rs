@@ -149,3 +149,71 @@ pub(super) async fn join(
     let outcome = sqlx::query(insert).bind(user.0).bind(group).execute(connection).await?;
     Ok(outcome.rows_affected())
 }
+
+/// Ends a membership; says how many there were.
+pub(super) async fn part(
+    connection: &mut Connection,
+    group: i64,
+    user: UserId,
+) -> Result<u64, sqlx::Error> {
+    let delete = "DELETE FROM vestibule_user_groups WHERE group_id = $1 AND user_id = $2";
+    let outcome = sqlx::query(delete).bind(group).bind(user.0).execute(connection).await?;
+    Ok(outcome.rows_affected())
+}
+
+/// Adds a group that is not there yet, and gives its number.
+pub(super) async fn insert(connection: &mut Connection, name: &str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("INSERT INTO vestibule_group (name) VALUES ($1) RETURNING id")
+        .bind(name)
+        .fetch_one(connection)
+        .await
+}
+
+/// The number of the group with this name, if there is one.
+pub(super) async fn find(
+    connection: &mut Connection,
+    name: &str,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT id FROM vestibule_group WHERE name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await
+}
+
+/// What the members of the group with this number may do, sorted.
+pub(super) async fn permissions_of(
+    connection: &mut Connection,
+    group: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT app_label || '.' || codename AS name FROM vestibule_permission
+         WHERE id IN (SELECT permission_id FROM vestibule_group_permissions WHERE group_id = $1)
+         ORDER BY name",
+    )
+    .bind(group)
+    .fetch_all(connection)
+    .await
+}
+
+/// Gives a group another name; its members and what they may do stay.
+pub(in super::super) async fn rename(
+    shared: &Shared,
+    name: &str,
+    new_name: &str,
+) -> Result<Reply, CommandError> {
+    fields::check_group_name(new_name)?;
+    let mut change = shared.begin_change().await?;
+    let id = find_group(change.sql(), name).await?;
+    // Rules ask for the name.
+    for member in members(change.sql(), id).await? {
+        change.concerns(member);
+    }
+    sqlx::query("UPDATE vestibule_group SET name = $1 WHERE id = $2")
+        .bind(new_name)
+        .bind(id)
+        .execute(change.sql())
+        .await
+        .map_err(|error| conflict_or(error, || format!("there is a group `{new_name}` already")))?;
+    change.commit().await?;
+    Ok(Reply::Done(format!("the group `{name}` is called `{new_name}` now")))
+}

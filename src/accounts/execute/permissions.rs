@@ -206,3 +206,85 @@ pub(super) async fn give_group(
     let outcome = sqlx::query(insert).bind(group).bind(permission).execute(connection).await?;
     Ok(outcome.rows_affected())
 }
+
+/// Takes a permission from a user; says how many grants there were.
+pub(super) async fn take_from_user(
+    connection: &mut Connection,
+    permission: i64,
+    user: UserId,
+) -> Result<u64, sqlx::Error> {
+    let delete = "DELETE FROM vestibule_user_permissions WHERE permission_id = $1 AND user_id = $2";
+    let outcome = sqlx::query(delete).bind(permission).bind(user.0).execute(connection).await?;
+    Ok(outcome.rows_affected())
+}
+
+/// Takes a permission from a group; says how many grants there were.
+pub(super) async fn take_from_group(
+    connection: &mut Connection,
+    permission: i64,
+    group: i64,
+) -> Result<u64, sqlx::Error> {
+    let delete =
+        "DELETE FROM vestibule_group_permissions WHERE permission_id = $1 AND group_id = $2";
+    let outcome = sqlx::query(delete).bind(permission).bind(group).execute(connection).await?;
+    Ok(outcome.rows_affected())
+}
+
+/// What was granted to the user with this number, and not by a group, sorted.
+pub(super) async fn held_by_user(
+    connection: &mut Connection,
+    user: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT app_label || '.' || codename AS name FROM vestibule_permission
+         WHERE id IN (SELECT permission_id FROM vestibule_user_permissions WHERE user_id = $1)
+         ORDER BY name",
+    )
+    .bind(user)
+    .fetch_all(connection)
+    .await
+}
+
+/// Adds a permission that is not there yet.
+pub(super) async fn insert(
+    connection: &mut Connection,
+    name: &str,
+    description: &str,
+) -> Result<(), CommandError> {
+    let permission = fields::permission(name)?;
+    sqlx::query("INSERT INTO vestibule_permission (app_label, codename, name) VALUES ($1, $2, $3)")
+        .bind(permission.app())
+        .bind(permission.codename())
+        .bind(description)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Gives a permission another description; says nothing when there is none of that name.
+pub(super) async fn describe(
+    connection: &mut Connection,
+    name: &str,
+    description: &str,
+) -> Result<(), CommandError> {
+    let permission = fields::permission(name)?;
+    let update = "UPDATE vestibule_permission SET name = $1 WHERE app_label = $2 AND codename = $3";
+    sqlx::query(update)
+        .bind(description)
+        .bind(permission.app())
+        .bind(permission.codename())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The description of a permission, if there is one of that name.
+pub(super) async fn description_of(
+    connection: &mut Connection,
+    name: &str,
+) -> Result<Option<String>, CommandError> {
+    let permission = fields::permission(name)?;
+    let select = "SELECT name FROM vestibule_permission WHERE app_label = $1 AND codename = $2";
+    let select = sqlx::query_scalar(select).bind(permission.app()).bind(permission.codename());
+    Ok(select.fetch_optional(connection).await?)
+}

@@ -56,9 +56,9 @@ pub(in super::super) async fn has_users(connection: &mut Connection) -> Result<b
 }
 
 /// A new user whose fields are as they will be stored, and the password's hash.
-struct Checked {
-    new: NewUser,
-    hash: String,
+pub(super) struct Checked {
+    pub(super) new: NewUser,
+    pub(super) hash: String,
 }
 
 async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandError> {
@@ -79,7 +79,8 @@ async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandErro
     Ok(Checked { new, hash })
 }
 
-async fn insert(
+/// Adds a user with groups and permissions.
+pub(super) async fn insert(
     change: &mut Changing<'_>,
     Checked { new, hash }: &Checked,
     now: Timestamp,
@@ -227,10 +228,11 @@ pub(in super::super) async fn set(
     change.commit().await?;
     let reply = Reply::Done(format!("changed the user `{name}`"));
     let shut_out = ShutOut { user: id, username: name, because: "the user was deactivated" };
-    Ok(Outcome { reply, shut_out: is_deactivated.then_some(shut_out) })
+    Ok(Outcome { reply, shut_out: is_deactivated.then_some(shut_out).into_iter().collect() })
 }
 
-async fn set_field(
+/// Changes one field of a user.
+pub(super) async fn set_field(
     connection: &mut Connection,
     UserId(id): UserId,
     change: Change,
@@ -270,7 +272,8 @@ async fn set_field(
     Ok(())
 }
 
-async fn set_profile(
+/// Changes or removes one field of a user's profile.
+pub(super) async fn set_profile(
     connection: &mut Connection,
     user: i64,
     field: String,
@@ -310,7 +313,7 @@ pub(in super::super) async fn set_password(
     let (id, name) = store_password(shared, username, &hash).await?;
     let reply = Reply::Done(format!("changed the password of `{name}`"));
     let shut_out = ShutOut { user: id, username: name, because: "the password was changed" };
-    Ok(Outcome { reply, shut_out: Some(shut_out) })
+    Ok(Outcome { reply, shut_out: vec![shut_out] })
 }
 
 /// Leaves a user without a password that could match.
@@ -321,7 +324,7 @@ pub(in super::super) async fn set_unusable_password(
     let (id, name) = store_password(shared, username, &unusable()?).await?;
     let reply = Reply::Done(format!("`{name}` has no usable password any more"));
     let shut_out = ShutOut { user: id, username: name, because: "the password was made unusable" };
-    Ok(Outcome { reply, shut_out: Some(shut_out) })
+    Ok(Outcome { reply, shut_out: vec![shut_out] })
 }
 
 async fn store_password(
@@ -356,5 +359,16 @@ pub(in super::super) async fn delete(
     change.commit().await?;
     let reply = Reply::Done(format!("deleted the user `{name}`"));
     let shut_out = ShutOut { user: id, username: name, because: "the user was deleted" };
-    Ok(Outcome { reply, shut_out: Some(shut_out) })
+    Ok(Outcome { reply, shut_out: vec![shut_out] })
+}
+
+/// Stores the hash of another password.
+pub(super) async fn store_hash(
+    connection: &mut Connection,
+    UserId(id): UserId,
+    hash: &str,
+) -> Result<(), sqlx::Error> {
+    let update = "UPDATE vestibule_user SET password = $1 WHERE id = $2";
+    sqlx::query(update).bind(hash).bind(id).execute(connection).await?;
+    Ok(())
 }

@@ -1,11 +1,11 @@
 //! `vestibule session copy`: moves to another store, and nobody has to log in again.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::counted;
+use crate::cli::progress::Progress;
 use crate::cli::{Failure, now, output};
 use crate::config::{self, Configuration};
 use crate::server::{ServeError, StateDirectory, wall_clock};
@@ -24,6 +24,10 @@ pub(super) struct Arguments {
     /// Where they shall be as well [default: `sessions.store` of the configuration]
     #[arg(long, value_name = "STORE")]
     to: Option<String>,
+
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 /// A store as it is named.
@@ -45,7 +49,7 @@ struct Opened {
 const BATCH: usize = 500;
 
 /// What became of the sessions that were found.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 struct Tally {
     copied: usize,
     expired: usize,
@@ -85,6 +89,9 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Fail
             ))
         })
     })?;
+    if arguments.json {
+        return output::json(&tally);
+    }
     output::say(&tally.sentence())
 }
 
@@ -174,7 +181,9 @@ fn not_locked(error: &ServeError) -> Failure {
 }
 
 async fn copy(from: &Sessions, to: &Sessions, settings: &Settings) -> Result<Tally, Unavailable> {
-    let progress = progress(from.count().await?);
+    // How many there are is known only about.
+    let mut progress = Progress::start(from.count().await?, "sessions");
+    progress.says("copying");
     let (mut tally, mut cursor) = (Tally::default(), Some(Cursor::default()));
     while let Some(at) = cursor {
         let part = from.part(at).await?;
@@ -188,10 +197,9 @@ async fn copy(from: &Sessions, to: &Sessions, settings: &Settings) -> Result<Tal
             tally.copied += copied;
             tally.newer += some.len() - copied;
         }
-        progress.inc(u64::try_from(found).unwrap_or(u64::MAX));
+        progress.advance(found);
         cursor = part.next;
     }
-    progress.finish_and_clear();
     Ok(tally)
 }
 
@@ -206,17 +214,4 @@ impl Tally {
         }
         sentence
     }
-}
-
-/// A bar on a terminal, and nothing elsewhere. How many there are is known only about.
-fn progress(about: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "{bar:40} {human_pos} of about {human_len} sessions, {eta} to go",
-    );
-    let progress = ProgressBar::new(about);
-    if let Ok(style) = style {
-        progress.set_style(style);
-    }
-    progress.enable_steady_tick(Duration::from_millis(100));
-    progress
 }

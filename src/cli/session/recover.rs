@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use crate::cli::{Failure, output};
 use crate::server::StateDirectory;
 use crate::sessions::disk::{self, Salvaged};
@@ -11,6 +13,10 @@ pub(super) struct Arguments {
     /// Save nothing: set all files aside, so that everybody has to log in again
     #[arg(long)]
     discard: bool,
+
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Failure> {
@@ -22,11 +28,25 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Fail
     let directory = state.sessions();
     if arguments.discard {
         let set_aside = disk::start_anew(&directory).map_err(|error| failed(&error))?;
+        if arguments.json {
+            return output::json(&json!({ "saved": 0, "set_aside": set_aside }));
+        }
         return output::say(&discarded(&set_aside));
     }
     let lifetime = &configuration.sessions.lifetime;
     let saved = disk::salvage(&directory, crate::cli::now(), lifetime);
-    output::say(&report(&saved.map_err(|error| failed(&error))?))
+    let saved = saved.map_err(|error| failed(&error))?;
+    if arguments.json {
+        let damages = saved.damages.iter().map(ToString::to_string).collect::<Vec<_>>();
+        return output::json(&json!({
+            "saved": saved.sessions,
+            "is_whole": saved.is_whole,
+            "lost_bytes": saved.lost_bytes,
+            "damages": damages,
+            "set_aside": saved.set_aside,
+        }));
+    }
+    output::say(&report(&saved))
 }
 
 /// What was saved, and what was lost.

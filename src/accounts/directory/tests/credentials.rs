@@ -150,7 +150,7 @@ async fn the_methods_of_django_are_there() {
     assert!(!check(&ada, &"x".repeat(5000)).await);
 
     let outcome = directory.set_unusable_password("ada", &by(), NOW).await.unwrap();
-    assert_eq!(outcome.shut_out.unwrap().because, "the password was made unusable");
+    assert_eq!(outcome.shut_out[0].because, "the password was made unusable");
     let ada = world.named("ada").await.unwrap();
     let encoded = ada.password.encoded();
     assert!(!ada.has_usable_password() && encoded.starts_with('!') && encoded.len() == 41);

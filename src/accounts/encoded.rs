@@ -1,0 +1,89 @@
+//! Whether a text is the hash of a password in one of the forms in which Django writes it: what an
+//! import brings must be something that a login can be checked against.
+
+/// The schemes, with the number of parts that `$` cuts their hashes into.
+const SCHEMES: [(&str, std::ops::RangeInclusive<usize>); 8] = [
+    ("argon2", 5..=6),
+    ("pbkdf2_sha256", 4..=4),
+    ("pbkdf2_sha1", 4..=4),
+    ("bcrypt_sha256", 5..=5),
+    ("bcrypt", 5..=5),
+    ("scrypt", 6..=6),
+    ("sha1", 3..=3),
+    ("md5", 3..=3),
+];
+
+/// Says what is wrong with a hash, without a word of it.
+pub(super) fn check(encoded: &str) -> Result<(), String> {
+    if encoded.starts_with('!') {
+        return Ok(());
+    }
+    let is_hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    if is_hex(encoded, 32) {
+        return Ok(());
+    }
+    let is_clean = encoded.len() <= 1000 && encoded.bytes().all(|byte| byte.is_ascii_graphic());
+    let scheme = encoded.split('$').next().unwrap_or_default();
+    let parts = encoded.split('$').count();
+    let Some((_, fitting)) = SCHEMES.iter().find(|(name, _)| *name == scheme) else {
+        let names: Vec<&str> = SCHEMES.iter().map(|(name, _)| *name).collect();
+        return Err(format!(
+            "the hash of the password is of no form that can be checked\n\
+             hint: it may be one of Django's: {}, or `!` for none",
+            names.join(", ")
+        ));
+    };
+    let digest = encoded.rsplit('$').next().unwrap_or_default();
+    let is_whole = match scheme {
+        "sha1" => is_hex(digest, 40),
+        "md5" => is_hex(digest, 32),
+        "bcrypt" | "bcrypt_sha256" => digest.len() == 53,
+        _ => digest.len() >= 16,
+    };
+    if is_clean && is_whole && fitting.contains(&parts) {
+        return Ok(());
+    }
+    Err(format!("the hash of the password is damaged: it does not look like {scheme}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_djangos_is_taken_and_nothing_else() {
+        let bcrypt = "$2b$12$KhHOBnIVBnKtSLrFzcQ2Lu2Q9h3cYN2jTUxjOjBPmyzhKrMXKHBHu";
+        for good in [
+            "argon2$argon2id$v=19$m=102400,t=2,p=8$Y041dExhNkljRUUy$TMa6A8fPJhCAUXRhJXCXdw",
+            "pbkdf2_sha256$1000000$seasalt$r1uLUxoxpP2Ued/qxvmje7UH9PUJBkRrvf9gGPL7Cps=",
+            "pbkdf2_sha1$1000000$seasalt$3R9hvSAiAy5ARspAFy5GJ/2rjXo=",
+            &format!("bcrypt_sha256${bcrypt}"),
+            &format!("bcrypt${bcrypt}"),
+            "scrypt$16384$seasalt$8$5$ECMIUp+LMxMSK8xB/IVyba+KYGTI7FTnet025q/1f/vBAVnnP3hdYqJu",
+            "sha1$seasalt$cff36ea83f5706ce9aa7454e63e431fc726b2dc8",
+            "sha1$$6d138ca3ae545631b3abd71a4f076ce759c5700b",
+            "md5$seasalt$3f86d0d3d465b7b458c231bf3555c0e3",
+            "md5$$88a434c88cca4e900f7874cd98123f43",
+            "88a434c88cca4e900f7874cd98123f43",
+            "!",
+            "!nobody",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "letmein",
+            "$apr1$x$y",
+            "sha1$seasalt$cff3",
+            "md5$3f86d0d3d465b7b458c231bf3555c0e3",
+            "bcrypt$2b$12$x",
+            "pbkdf2_sha256$1000000$seasalt$",
+            "sha1$a\nb$cff36ea83f5706ce9aa7454e63e431fc726b2dc8",
+        ] {
+            let wrong = check(bad).unwrap_err();
+            assert!(bad.len() < 6 || !wrong.contains(bad), "{wrong}");
+        }
+    }
+}
