@@ -14,7 +14,8 @@ fn answer(name: &str, text: &str) -> String {
     match config::parse(name, text) {
         Err(problems) => shown(&problems),
         Ok(configuration) => {
-            let warnings = configuration.warnings.clone();
+            let unknown = configuration.unknown_names(None, |_| None);
+            let warnings = configuration.warnings.clone().and(unknown);
             match config::run_tests(&configuration, |_| None) {
                 Err(failures) => shown(&warnings.and(failures)),
                 Ok(passed) if warnings.is_empty() => format!("fine, {passed} tests passed\n"),
@@ -77,6 +78,8 @@ fn every_example_is_fine() {
         let configuration =
             config::load(Some(&file)).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(configuration.warnings.is_empty(), "{}", configuration.warnings);
+        let unknown = configuration.unknown_names(None, |_| None);
+        assert!(unknown.is_empty(), "{unknown}");
         config::run_tests(&configuration, |_| None).unwrap_or_else(|failures| panic!("{failures}"));
         assert_eq!(configuration.path.as_deref(), Some(file.as_path()));
     }
@@ -195,6 +198,50 @@ fn check_refuses_a_file_whose_tests_fail() {
     assert_eq!(code, Some(78));
     assert!(stderr.contains("expected `allow` and got `login`"), "{stderr}");
     assert!(stderr.contains("this rule decided"), "{stderr}");
+}
+
+const NAMES: &str = r#"
+upstream = "http://127.0.0.1:3000"
+headers = { "X-Can" = "{{ perms.polls.can_vot }}" }
+
+[paths]
+"/polls/" = { permission_required = "polls.can_vote" }
+"/x/" = { groups = ["Editor", "Readers"], users = ["adda"] }
+"#;
+
+#[test]
+fn check_knows_the_names_in_the_database_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut file = std::fs::File::create(directory.path().join("vestibule.toml")).unwrap();
+    std::io::Write::write_all(&mut file, NAMES.as_bytes()).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        let output = command.args(arguments).current_dir(directory.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    // Without a database and without a declaration there is nothing to hold names against.
+    let shown = run(&["check"]);
+    assert!(!shown.contains("warning"), "{shown}");
+
+    run(&["permission", "create", "polls.can_vote", "Can vote"]);
+    run(&["group", "create", "Editors"]);
+    let people = directory.path().join("people.csv");
+    std::io::Write::write_all(&mut std::fs::File::create(&people).unwrap(), b"username\nada\n")
+        .unwrap();
+    run(&["import", "csv", people.to_str().unwrap()]);
+    let shown = run(&["check", "--format", "short"]);
+    for warning in [
+        "warning[undeclared-permission]: the permission `polls.can_vot` is neither declared in \
+         `[permissions]` nor in the database (did you mean `polls.can_vote`?)",
+        "warning[undeclared-group]: the group `Editor` is neither declared in `[groups]` nor in \
+         the database (did you mean `Editors`?)",
+        "warning[undeclared-group]: the group `Readers` is",
+        "warning[unknown-user]: there is no user `adda` (did you mean `ada`?)",
+    ] {
+        assert!(shown.contains(warning), "{warning}\n{shown}");
+    }
+    assert_eq!(shown.matches("warning[").count(), 4, "{shown}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::changes::Changed;
 use super::command::{Command, NewUser, Outcome, Reply};
 use super::database::Database;
 use super::error::{AccountsError, CommandError};
-use super::execute;
+use super::execute::{self, Names};
 use super::hashing::HashingThreads;
 use super::health::Health;
 use super::load::{self, Who};
@@ -36,7 +36,8 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Opens the database, makes it when it is not there, and creates the declared permissions.
+    /// Opens the database, makes it when it is not there, and creates the declared permissions
+    /// and groups.
     ///
     /// The runtime that it is called on does all later work, and must outlive the directory's use.
     pub async fn open(settings: &Settings) -> Result<Self, AccountsError> {
@@ -53,10 +54,28 @@ impl Directory {
             username_rule: settings.username_rule,
         });
         execute::declare(&shared, &settings.permissions).await?;
+        execute::declare_groups(&shared, &settings.groups).await?;
         let from = shared.database.watch().await?;
         let control = Handle::current();
         control.spawn(watch(Arc::downgrade(&shared), from));
         Ok(Self { shared, control })
+    }
+
+    /// Creates what a file declares that is read while the directory is in use.
+    pub async fn declare(&self, settings: &Settings) -> Result<(), AccountsError> {
+        let shared = Arc::clone(&self.shared);
+        let (permissions, groups) = (settings.permissions.clone(), settings.groups.clone());
+        self.order(async move {
+            execute::declare(&shared, &permissions).await?;
+            execute::declare_groups(&shared, &groups).await
+        })
+        .await
+    }
+
+    /// The names of all permissions and groups.
+    pub async fn names(&self) -> Result<Names, AccountsError> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { Ok(execute::names(&shared).await?) }).await
     }
 
     /// What is known of a user now, without waiting; `None` means that [`Self::user`] must be asked.

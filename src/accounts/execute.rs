@@ -1,8 +1,10 @@
 //! Carries out the commands of operators.
 
+mod declared_groups;
 mod export;
 mod groups;
 mod import;
+mod names;
 mod permission_upkeep;
 mod permissions;
 mod users;
@@ -16,6 +18,9 @@ use super::shared::Shared;
 use crate::domain::user::normalize_username;
 use crate::domain::{Timestamp, UserId};
 
+pub(super) use declared_groups::declare_groups;
+pub use names::Names;
+pub(super) use names::names;
 pub(super) use permissions::declare;
 pub(super) use users::{create_first_superuser, has_users};
 

@@ -77,7 +77,7 @@ pub(super) fn email(address: &str) -> Result<String, CommandError> {
 }
 
 /// The name of a group: something to read, up to 150 characters.
-pub(super) fn check_group_name(name: &str) -> Result<(), CommandError> {
+pub fn check_group_name(name: &str) -> Result<(), CommandError> {
     if name.trim().is_empty() || name.trim() != name {
         return Err(invalid(&format_args!(
             "`{}` cannot name a group\nhint: no space at either end, and something between",

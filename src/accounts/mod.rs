@@ -41,6 +41,8 @@ pub use command::{
 };
 pub use directory::Directory;
 pub use error::{AccountsError, CommandError, nearest};
+pub use execute::Names;
+pub use fields::check_group_name;
 pub use password::{Attributes, Validators, Weakness};
 pub use settings::Settings;
 pub use transfer::{

@@ -1,4 +1,4 @@
-//! What an operator can set about users: `[users]`, `[passwords]`, `[permissions]`.
+//! What an operator can set about users: `[users]`, `[passwords]`, `[permissions]`, `[groups]`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::password::Validators;
 use crate::domain::Permission;
 use crate::domain::user::UsernameRule;
 
-/// `[users]`, `[passwords]` and `[permissions]`.
+/// `[users]`, `[passwords]`, `[permissions]` and `[groups]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where users are kept.
@@ -25,6 +25,8 @@ pub struct Settings {
     pub username_rule: UsernameRule,
     /// Permissions declared in the file, with their descriptions; created at start.
     pub permissions: Vec<(Permission, String)>,
+    /// Groups declared in the file, with declared permissions that they are given; created at start.
+    pub groups: Vec<(String, Vec<Permission>)>,
 }
 
 /// Where users are kept.
@@ -63,6 +65,7 @@ impl Default for Settings {
             validators: Validators::default(),
             username_rule: UsernameRule::default(),
             permissions: Vec::new(),
+            groups: Vec::new(),
         }
     }
 }

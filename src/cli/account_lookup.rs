@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Failure;
-use crate::accounts::Directory;
 use crate::accounts::settings::{Database, Settings};
+use crate::accounts::{CommandError, Directory};
+use crate::config::{Configuration, KnownNames, Problems};
 use crate::domain::User;
 
 /// The database of accounts, opened for a look.
@@ -28,7 +29,8 @@ pub(super) fn open(settings: &Settings) -> Result<Lookup, Failure> {
     let runtime = runtime.map_err(|error| failed(&error))?;
     let directory = if database_exists(settings) {
         // Nothing is declared: a look changes nothing.
-        let settings = Settings { permissions: Vec::new(), ..settings.clone() };
+        let (permissions, groups) = (Vec::new(), Vec::new());
+        let settings = Settings { permissions, groups, ..settings.clone() };
         let opened = runtime.block_on(Directory::open(&settings));
         Some(opened.map_err(|error| failed(&error))?)
     } else {
@@ -42,6 +44,33 @@ impl Lookup {
     pub(super) fn user(&self, name: &str) -> Option<Arc<User>> {
         let directory = self.directory.as_ref()?;
         self.runtime.block_on(directory.user_by_name(name, super::now())).ok().flatten()
+    }
+}
+
+impl Lookup {
+    /// The names that the database knows; `None` while there is none.
+    pub(super) fn known_names(&self) -> Result<Option<KnownNames>, Failure> {
+        let Some(directory) = &self.directory else { return Ok(None) };
+        let names = self.runtime.block_on(directory.names());
+        let names = names.map_err(|error| Failure::No(error.to_string()))?;
+        Ok(Some(KnownNames { permissions: names.permissions, groups: names.groups }))
+    }
+
+    /// What is wrong with the name of a user: that there is none, and which name is near.
+    pub(super) fn complaint(&self, name: &str) -> Option<String> {
+        let directory = self.directory.as_ref()?;
+        match self.runtime.block_on(directory.find(name)) {
+            Err(error @ CommandError::NotFound(_)) => Some(error.to_string()),
+            // A database that fails says nothing about a name.
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// The warnings of the file, with those about names that nobody knows.
+    pub(super) fn warnings(&self, configuration: &Configuration) -> Result<Problems, Failure> {
+        let known = self.known_names()?;
+        let unknown = configuration.unknown_names(known.as_ref(), |name| self.complaint(name));
+        Ok(configuration.warnings.clone().and(unknown))
     }
 }
 

@@ -14,6 +14,10 @@ pub(super) struct Arguments {
     /// How problems are shown
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
+
+    /// The same as `--format json`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -27,7 +31,7 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Failure> {
-    let format = arguments.format;
+    let format = if arguments.json { Format::Json } else { arguments.format };
     let file = arguments.file.as_deref().or(file);
     let mut configuration = match config::load(file) {
         Ok(configuration) => configuration,
@@ -38,6 +42,7 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Fail
     }
     let skipped = without_database(&mut configuration);
     let lookup = account_lookup::open(&configuration.accounts)?;
+    configuration.warnings = lookup.warnings(&configuration)?;
     match config::run_tests(&configuration, |name| lookup.user(name)) {
         Ok(passed) => {
             approve(format, &configuration, passed, skipped);

@@ -28,10 +28,7 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Fail
         (Some(url), None) => config::for_upstream(url).map_err(Failure::Configuration)?,
         (None, file) => super::load(file)?,
     };
-    if !configuration.warnings.is_empty() {
-        super::warn(&configuration.warnings);
-    }
-    refuse_failing_tests(&configuration)?;
+    warn_and_refuse_failing_tests(&configuration)?;
     let source = configuration.path.clone();
     let upstream = arguments.upstream.clone();
     let read: Reload = Arc::new(move |directory| {
@@ -43,6 +40,9 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Fail
             };
             let configuration = configuration.map_err(|problems| problems.to_string())?;
             test(&configuration, &directory).await?;
+            // New rules may ask for what is new among the declared.
+            let declared = directory.declare(&configuration.accounts).await;
+            declared.map_err(|error| error.to_string())?;
             Ok(reloadable(&configuration))
         })
     });
@@ -61,12 +61,16 @@ pub(super) fn start(configuration: Configuration, read: Reload) -> Result<(), Fa
     server::run(plan, read).map_err(|error| Failure::No(error.to_string()))
 }
 
-/// Runs the file's tests before anything is opened; those that name an account wait for the first
+/// Shows what is worth a word, and runs the file's tests before anything is opened; those that name an account wait for the first
 /// reload while there is no database yet.
-fn refuse_failing_tests(configuration: &Configuration) -> Result<(), Failure> {
+fn warn_and_refuse_failing_tests(configuration: &Configuration) -> Result<(), Failure> {
     let mut configuration = configuration.clone();
     check::without_database(&mut configuration);
     let lookup = account_lookup::open(&configuration.accounts)?;
+    let warnings = lookup.warnings(&configuration)?;
+    if !warnings.is_empty() {
+        super::warn(&warnings);
+    }
     let tested = config::run_tests(&configuration, |name| lookup.user(name));
     tested.map(|_passed| ()).map_err(Failure::Configuration)
 }

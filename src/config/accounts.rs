@@ -1,4 +1,4 @@
-//! `[users]` and `[permissions]`.
+//! `[users]`, `[permissions]` and `[groups]`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::passwords;
 use super::problem::{Problem, Span};
 use super::reader::{At, Entry, Table};
-use super::report::Report;
+use super::report::{Report, nearest};
+use crate::accounts::check_group_name;
 use crate::accounts::settings::{Database, PostgresUrl, Settings};
 use crate::domain::Permission;
 use crate::domain::user::UsernameRule;
@@ -28,6 +29,7 @@ pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
     users.not_yet("schema", "this version uses tables of its own alone");
     users.finish(&["schema"]);
     let passwords = passwords::read(root);
+    let permissions = permissions(root);
     Settings {
         database: database.unwrap_or_else(|| Database::Sqlite(state_directory.join("users.db"))),
         refresh: refresh.map_or(defaults.refresh, |at| at.value),
@@ -35,7 +37,8 @@ pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
         upgrade_hashes: passwords.upgrade,
         validators: passwords.validators,
         username_rule: rule.unwrap_or_default(),
-        permissions: permissions(root),
+        groups: groups(root, &permissions),
+        permissions,
     }
 }
 
@@ -108,6 +111,43 @@ fn permissions(root: &Table<'_>) -> Vec<(Permission, String)> {
         }
     }
     declared.list
+}
+
+/// `"Site editors" = ["polls.can_vote"]`: groups, and permissions of the file that they are given.
+fn groups(
+    root: &Table<'_>,
+    permissions: &[(Permission, String)],
+) -> Vec<(String, Vec<Permission>)> {
+    let table = root.table("groups");
+    let report = table.report();
+    let mut groups = Vec::new();
+    for entry in table.entries() {
+        let named = report.keep("bad-value", &entry.key, check_group_name(&entry.name));
+        let Some(texts) = entry.texts_or_none() else { continue };
+        let mut given = Vec::new();
+        for at in texts.value {
+            let parsed = at.value.parse::<Permission>();
+            let Some(permission) = report.keep("bad-value", &at.span, parsed) else { continue };
+            if permissions.iter().any(|(declared, _)| *declared == permission) {
+                given.push(permission);
+                continue;
+            }
+            let message =
+                format!("the permission `{permission}` is not declared in `[permissions]`");
+            let problem = Problem::error("undeclared-permission", at.span, message);
+            let names = permissions.iter().map(|(declared, _)| declared.as_str());
+            report.add(match nearest(permission.as_str(), names) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem.hint(format!(
+                    "write `\"{permission}\" = \"…\"` there, so that it is created with the group"
+                )),
+            });
+        }
+        if named.is_some() {
+            groups.push((entry.name, given));
+        }
+    }
+    groups
 }
 
 struct Declared<'r> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::mentions;
 use super::problem::{Problem, Span};
 use super::reader::Table;
 use crate::web::identity_headers::{
@@ -113,6 +114,7 @@ pub(super) fn read_headers(table: &Table<'_>) -> Vec<Header> {
     let mut headers: Vec<(Header, Span)> = Vec::new();
     for entry in entry.table("headers", "`headers`".to_owned()).entries() {
         let Some(template) = entry.text() else { continue };
+        mentions::in_template(table, &template);
         let header = Header { name: entry.name.clone(), template: template.value };
         let one = [(header.name.as_str(), header.template.as_str())];
         if let Err(error) = IdentityHeaders::compile(one, ",", Encoding::Utf8) {

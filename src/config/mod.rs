@@ -10,6 +10,7 @@ mod accounts;
 mod identity;
 mod json;
 mod mail;
+mod mentions;
 mod pages;
 mod passwords;
 mod policy_test;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+pub use self::mentions::KnownNames;
 pub use self::policy_test::{Expectation, PolicyTest, TestUser, hypothetical, run_tests, visitor};
 pub use self::problem::{Problem, Problems, Severity};
 use self::problem::{Source, Span};
@@ -49,7 +51,7 @@ pub struct Configuration {
     pub gateway: crate::gateway::settings::Settings,
     /// `[sessions]`.
     pub sessions: crate::sessions::settings::Settings,
-    /// `[users]`, `[passwords]`, `[permissions]`.
+    /// `[users]`, `[passwords]`, `[permissions]`, `[groups]`.
     pub accounts: crate::accounts::settings::Settings,
     /// `[accounts]`, `[lockout]`.
     pub pages: crate::pages::settings::Settings,
@@ -63,6 +65,7 @@ pub struct Configuration {
     pub warnings: Problems,
     source: Arc<Source>,
     places: sites::Places,
+    mentions: Vec<mentions::Mention>,
 }
 
 /// Where the file is looked for when none is named.
@@ -133,12 +136,8 @@ fn resolve(root: &Table<'_>, source: &Arc<Source>) -> Configuration {
     let mail = mail::read(root, shared.public_url.as_ref());
     let (mut pages, prefix_place) = pages::read(root, public_url);
     pages.sends_mail = mail.is_some();
-    let declared = accounts.permissions.iter().map(|(name, _)| name.as_str()).collect();
-    let surroundings = sites::Surroundings {
-        prefix: &pages.prefix,
-        max_body_size: shared.max_body_size,
-        permissions: &declared,
-    };
+    let surroundings =
+        sites::Surroundings { prefix: &pages.prefix, max_body_size: shared.max_body_size };
     let (mut gateway, places) = sites::read(root, &surroundings);
     gateway.trusted_proxies.clone_from(&shared.trusted_proxies);
     let tests = policy_test::read(root, |offset| source.position(offset).0);
@@ -160,6 +159,7 @@ fn resolve(root: &Table<'_>, source: &Arc<Source>) -> Configuration {
         warnings: Problems::new(Arc::clone(source), Vec::new()),
         source: Arc::clone(source),
         places,
+        mentions: root.report().mentions(),
     }
 }
 

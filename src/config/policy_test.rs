@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::Configuration;
+use super::mentions::Named;
 use super::problem::{Problem, Problems, Span};
 use super::question::{Outcome, Question};
 use super::reader::{At, Entry, Table};
@@ -254,9 +255,17 @@ fn described_user(entry: &Entry<'_>) -> Option<Arc<User>> {
     };
     let permissions: BTreeSet<Permission> = names("permissions")
         .into_iter()
-        .filter_map(|at| report.keep("bad-value", &at.span, at.value.parse::<Permission>()))
+        .filter_map(|at| {
+            let permission = report.keep("bad-value", &at.span, at.value.parse::<Permission>())?;
+            report.mention(Named::Permission, at.value, at.span);
+            Some(permission)
+        })
         .collect();
-    let mut groups: Vec<String> = names("groups").into_iter().map(|at| at.value).collect();
+    let groups = names("groups");
+    for at in &groups {
+        report.mention(Named::Group, &*at.value, at.span.clone());
+    }
+    let mut groups: Vec<String> = groups.into_iter().map(|at| at.value).collect();
     groups.sort();
     let profile: BTreeMap<String, String> = table
         .entry("profile")

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::mentions::{Mention, Named};
 use super::problem::{Problem, Span};
 
 /// The problems found so far, and the keys that were asked for.
@@ -12,6 +13,7 @@ pub(super) struct Report {
     asked: RefCell<BTreeMap<&'static str, BTreeSet<&'static str>>>,
     found: RefCell<BTreeMap<&'static str, BTreeSet<&'static str>>>,
     left_over: RefCell<Vec<LeftOver>>,
+    mentions: RefCell<Vec<Mention>>,
 }
 
 #[derive(Debug)]
@@ -25,6 +27,16 @@ struct LeftOver {
 impl Report {
     pub(super) fn add(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
+    }
+
+    /// Notes the name of something that others than the file may know.
+    pub(super) fn mention(&self, named: Named, name: impl Into<String>, place: Span) {
+        self.mentions.borrow_mut().push(Mention { named, name: name.into(), place });
+    }
+
+    /// All names that were noted.
+    pub(super) fn mentions(&self) -> Vec<Mention> {
+        self.mentions.borrow().clone()
     }
 
     /// Remembers that tables of `section` may have `key`.

@@ -1,12 +1,12 @@
 //! From sites and rules as written to the policy: what is inherited filled in, rules compiled.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::identity::{Identity, Set};
 use super::problem::{Problem, Span};
 use super::reader::{At, Table};
-use super::report::{Report, nearest};
+use super::report::Report;
 use super::upstreams::Upstreams;
 use super::written::{TRUST, WrittenRule, WrittenSite};
 use crate::domain::authorize::judge;
@@ -29,8 +29,6 @@ pub(super) struct Surroundings<'s> {
     pub(super) prefix: &'s str,
     /// The largest body where neither site nor rule says otherwise.
     pub(super) max_body_size: Option<u64>,
-    /// The permissions that the file declares.
-    pub(super) permissions: &'s BTreeSet<&'s str>,
 }
 
 /// Reads all sites, the top level first.
@@ -260,20 +258,6 @@ impl Resolver<'_, '_> {
             self.report.add(
                 problem.hint(format!("the gateway answers everything below `{prefix}` itself")),
             );
-        }
-        let declared = self.surroundings.permissions;
-        for permission in &rule.permissions {
-            let name = permission.value.as_str();
-            if declared.is_empty() || declared.contains(name) {
-                continue;
-            }
-            let message = format!("the permission `{name}` is not declared in `[permissions]`");
-            let problem =
-                Problem::warning("undeclared-permission", permission.span.clone(), message);
-            self.report.add(match nearest(name, declared.iter().copied()) {
-                Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                None => problem.hint("nobody has a permission that does not exist"),
-            });
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::identity::{Header, read_headers};
+use super::mentions::{self, Named};
 use super::pages::destination;
 use super::problem::{Problem, Span};
 use super::reader::{At, Entry, Table};
@@ -35,7 +36,6 @@ pub(super) struct WrittenRule {
     pub(super) place: Span,
     pub(super) pattern: Pattern,
     pub(super) conditions: Vec<Condition>,
-    pub(super) permissions: Vec<At<Permission>>,
     pub(super) login_url: Option<At<String>>,
     pub(super) upstream: Option<At<Target>>,
     pub(super) headers: Vec<Header>,
@@ -87,14 +87,13 @@ fn read_rule(entry: &Entry<'_>) -> Option<WrittenRule> {
         return None;
     }
     let table = entry.table("paths.*", format!("the rule `{}`", entry.name));
-    let (conditions, permissions) = conditions(&table);
+    let conditions = conditions(&table);
     let rule = WrittenRule {
         name: entry.name.clone(),
         place: entry.key.clone(),
         // A rule that cannot be placed is read all the same, for the problems in it.
         pattern: pattern.clone().or_else(|| Pattern::parse("/").ok())?,
         conditions,
-        permissions,
         login_url: table.parsed("login_url", destination),
         upstream: target(&table),
         headers: read_headers(&table),
@@ -131,27 +130,35 @@ fn misplaced(name: &str) -> Option<String> {
     ))
 }
 
-fn conditions(table: &Table<'_>) -> (Vec<Condition>, Vec<At<Permission>>) {
+fn conditions(table: &Table<'_>) -> Vec<Condition> {
     let report = table.report();
     let mut conditions = Vec::new();
     let login = table.flag("login_required");
     let mut identity_keys: Vec<(&str, Span)> = Vec::new();
 
-    let mut permissions = Vec::new();
     if let Some(texts) = table.texts("permission_required") {
         identity_keys.push(("permission_required", texts.key));
-        permissions = kept(report, texts.value, |text| text.parse::<Permission>());
-        let names = permissions.iter().map(|at| at.value.clone()).collect();
+        let permissions = kept(report, texts.value, |text| text.parse::<Permission>());
+        for at in &permissions {
+            report.mention(Named::Permission, at.value.as_str(), at.span.clone());
+        }
+        let names = permissions.into_iter().map(|at| at.value).collect();
         conditions.push(Condition::PermissionRequired(names));
     }
     if let Some(texts) = table.texts("groups") {
         identity_keys.push(("groups", texts.key));
+        for at in &texts.value {
+            report.mention(Named::Group, &*at.value, at.span.clone());
+        }
         let names = texts.value.into_iter().map(|at| at.value).collect();
         conditions.push(Condition::Groups(names));
     }
     if let Some(texts) = table.texts("users") {
         identity_keys.push(("users", texts.key));
         let names = kept(report, texts.value, normalize_username);
+        for at in &names {
+            report.mention(Named::User, &*at.value, at.span.clone());
+        }
         conditions.push(Condition::Users(names.into_iter().map(|at| at.value).collect()));
     }
     for (key, condition) in [
@@ -194,7 +201,10 @@ fn conditions(table: &Table<'_>) -> (Vec<Condition>, Vec<At<Permission>>) {
     }
     if let Some(text) = table.text("test") {
         match Expression::compile(&text.value) {
-            Ok(expression) => conditions.push(Condition::Test(Arc::new(expression))),
+            Ok(expression) => {
+                mentions::in_expression(table, &text);
+                conditions.push(Condition::Test(Arc::new(expression)));
+            }
             Err(error) => {
                 let span = table.inside(&text, error.range);
                 let message = error.message;
@@ -208,7 +218,7 @@ fn conditions(table: &Table<'_>) -> (Vec<Condition>, Vec<At<Permission>>) {
             }
         }
     }
-    (conditions, permissions)
+    conditions
 }
 
 /// The texts that `read` understands, each of the others noted.

@@ -18,6 +18,14 @@ class Handbook(unittest.TestCase):
             "django": ["vestibule.toml", "polls_site/vestibule.py"],
             "radicale": ["vestibule.toml", "radicale.conf"],
             "nginx": ["vestibule.toml", "site.conf"],
+            "dokuwiki": [
+                "vestibule.toml",
+                "authvestibule/auth.php",
+                "authvestibule/plugin.info.txt",
+                "local.php",
+                "acl.auth.php",
+                "site.conf",
+            ],
         }.items():
             page = (HANDBOOK / f"{application}.md").read_text()
             shown = dict(SHOWN.findall(page))
