@@ -173,13 +173,21 @@ async fn as_csv(
         header.push("password_hash".to_owned());
     }
     header.extend(fields.iter().map(|field| format!("profile.{field}")));
-    writer.write_record(&header).map_err(std::io::Error::other)?;
+    writer.write_record(&header).map_err(as_io)?;
     for user in users {
         let row = row(user, &fields, passwords)?;
-        writer.write_record(&row).map_err(std::io::Error::other)?;
+        writer.write_record(&row).map_err(as_io)?;
     }
     writer.flush()?;
     Ok(count)
+}
+
+/// A reader that has seen enough shows as what it is.
+fn as_io(error: csv::Error) -> std::io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => std::io::Error::other(format!("{kind:?}")),
+    }
 }
 
 const COLUMNS: [&str; 11] = [

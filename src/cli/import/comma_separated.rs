@@ -120,22 +120,44 @@ fn parse(name: String, bytes: &[u8], delimiter: u8) -> Source {
         }
     };
     let Some(columns) = columns else { return source };
+    let mut lines = Lines { bytes, seen: 0, line: 1 };
     for row in reader.records() {
         match row {
             Ok(row) => {
-                let place = Place::Line(row.position().map_or(0, csv::Position::line));
+                let place = lines.at(row.position());
                 match entry(&columns, &row) {
                     Ok(entry) => source.add(place, Record::User(entry)),
                     Err(why) => source.refuse(place, why),
                 }
             }
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                source.refuse(Place::Line(line), complaint(&error));
+                source.refuse(lines.at(error.position()), complaint(&error));
             }
         }
     }
     source
+}
+
+/// Counts lines. The reader's own count lags behind where lines end with a carriage return too.
+struct Lines<'b> {
+    bytes: &'b [u8],
+    seen: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of a row, which stands behind all that were asked for before.
+    fn at(&mut self, position: Option<&csv::Position>) -> Place {
+        let start = position.map_or(self.seen, |at| usize::try_from(at.byte()).unwrap_or(0));
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        while self.seen < self.bytes.len()
+            && (self.seen < start || self.bytes.get(self.seen).is_some_and(is_end))
+        {
+            self.line += u64::from(self.bytes[self.seen] == b'\n');
+            self.seen += 1;
+        }
+        Place::Line(self.line)
+    }
 }
 
 /// The columns; `None`, with the problems noted, when they cannot be told.
@@ -309,6 +331,12 @@ mod tests {
         );
         assert!(!lines.concat().contains("hunter2"));
         assert_eq!(users(&source).len(), 2);
+        // Whatever ends a line.
+        let source = parse("f".to_owned(), text.replace('\n', "\r\n").as_bytes(), b';');
+        let again: Vec<String> = source.problems.iter().map(|it| it.line("f")).collect();
+        assert_eq!(again, lines);
+        let places = source.records.iter().map(|placed| placed.place.clone());
+        assert_eq!(places.collect::<Vec<_>>(), [Place::Line(3), Place::Line(6)]);
     }
 
     #[test]
