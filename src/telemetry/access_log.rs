@@ -153,9 +153,7 @@ impl AccessLines {
         let mut batch = self.batch.borrow_mut();
         let (address, request) = request.split_at(line.user_at);
         batch.extend_from_slice(address.as_bytes());
-        if !request.starts_with('[') {
-            batch.extend_from_slice(b"");
-        } else {
+        if request.starts_with('[') {
             batch.extend_from_slice(b"- ");
         }
         // Writing into a vector cannot fail.
@@ -223,17 +221,22 @@ impl Line {
 
 /// Writes `bytes` so that they stay in their line and in their quotes.
 fn escape(text: &mut String, bytes: &[u8]) {
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => {
-                text.push('\\');
-                text.push(char::from(byte));
-            }
-            0x20..=0x7e => text.push(char::from(byte)),
-            _ => {
-                let _ = write!(text, "\\x{byte:02x}");
-            }
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    for run in bytes.chunk_by(|one, next| is_plain(one) == is_plain(next)) {
+        match std::str::from_utf8(run) {
+            Ok(plain) if run.first().is_some_and(is_plain) => text.push_str(plain),
+            Ok(_) | Err(_) => run.iter().for_each(|&byte| escape_byte(text, byte)),
         }
+    }
+}
+
+fn escape_byte(text: &mut String, byte: u8) {
+    if matches!(byte, b'"' | b'\\') {
+        text.push('\\');
+        text.push(char::from(byte));
+    } else {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "\\x{byte:02x}");
     }
 }
 
