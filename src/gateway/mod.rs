@@ -172,8 +172,8 @@ impl Worker {
 
     /// Answers one request, whatever it is.
     ///
-    /// The future is moved before it is first polled, and each connection keeps room for one: it is
-    /// kept small by doing in functions what waits for nothing, and by boxing what is rare.
+    /// The future is moved into its box before it is first polled: it is kept small by doing in
+    /// functions what waits for nothing, and by boxing what is rare.
     pub fn answer(
         self: Rc<Self>,
         connection: Rc<Connection>,

@@ -35,7 +35,9 @@ pub(super) async fn serve(
         watch: Arc::clone(&watch),
         header_timeout: limits.header_timeout,
     };
-    let service = service_fn(|request| Rc::clone(worker).answer(Rc::clone(&browser), request));
+    // In a box for as long as a request is under way: a connection that rests keeps no room for one.
+    let service =
+        service_fn(|request| Box::pin(Rc::clone(worker).answer(Rc::clone(&browser), request)));
     let mut connection = std::pin::pin!(http.serve_connection(socket, service).with_upgrades());
     let mut is_known = false;
     poll_fn(|context| {
