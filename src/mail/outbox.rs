@@ -142,7 +142,14 @@ impl Outbox {
     fn begin_anew(&self, only: Option<LetterId>) -> io::Result<usize> {
         let now = (self.clock)();
         let is_meant = |id: &LetterId| only.is_none_or(|only| only == *id);
+        // One that is being written is not there yet: it is due when that is done.
         let mut changed = 0;
+        for id in self.spool.ids(Place::Queue)?.into_iter().filter(is_meant) {
+            if let Some(due) = self.lock().get_mut(&id) {
+                *due = now.min(*due);
+                changed += 1;
+            }
+        }
         for id in self.spool.ids(Place::Failed)?.into_iter().filter(is_meant) {
             let mut record = self.spool.read(Place::Failed, id)?;
             record.begin_anew(now);
@@ -150,14 +157,6 @@ impl Outbox {
             self.spool.remove(Place::Failed, id)?;
             self.lock().insert(id, now);
             changed += 1;
-        }
-        let queued = self.spool.ids(Place::Queue)?;
-        for (id, due) in self.lock().iter_mut().filter(|(id, _)| is_meant(id)) {
-            // One that is being written is due when that is done.
-            if *due > now && queued.contains(id) {
-                *due = now;
-                changed += 1;
-            }
         }
         Ok(changed)
     }

@@ -12,7 +12,7 @@ use super::password_change::{MISMATCH, REQUIRED, VERIFICATION};
 use super::refusal::Notice;
 use super::setup::sentence;
 use super::{Answer, PageRequest, Pages, answer};
-use crate::accounts::{By, Command, CommandError};
+use crate::accounts::{Attributes, By, Command, CommandError, Weakness};
 use crate::domain::{Purpose, User, UserId, link};
 use crate::web::form::Form;
 use crate::web::scope::UserScope;
@@ -54,6 +54,11 @@ impl Pages {
             return self.reset_form(request, Some(&user), wrong);
         }
         let mut wrong = Wrong::of(&form);
+        let new = form.value("new_password1").unwrap_or_default();
+        if wrong.is_nothing() {
+            let checked = self.state.directory.check_new_password(new, &Attributes::from(&*user));
+            wrong.second.extend(checked.err().iter().flatten().map(Weakness::to_string));
+        }
         if !wrong.is_nothing() {
             return self.reset_form(request, Some(&user), wrong);
         }
@@ -63,8 +68,7 @@ impl Pages {
             return self.reset_form(request, None, Wrong::default());
         }
         let (username, by) = (user.username.clone(), By::User(Arc::clone(&user)));
-        let password = form.value("new_password1").unwrap_or_default().to_owned().into();
-        let command = Command::UserSetPassword { username, password };
+        let command = Command::UserSetPassword { username, password: new.to_owned().into() };
         match self.state.directory.execute(command, &by, request.now).await {
             Ok(_) => {}
             Err(CommandError::Accounts(error)) => {
@@ -144,7 +148,9 @@ impl Pages {
         let status = wrong.other.map_or(StatusCode::OK, Failure::status);
         let names = context! {
             validlink => user.is_some(),
-            form => user.map(|_| wrong.form()),
+            form => user.map(|_| {
+                wrong.form(self.state.directory.validators().help_texts().join(" "))
+            }),
             // For password managers.
             username => user.map(|user| &*user.username),
         };
@@ -171,9 +177,11 @@ impl Wrong {
     }
 
     /// Django's `SetPasswordForm`.
-    fn form(self) -> Value {
+    fn form(self, help_text: String) -> Value {
         BoundForm::new(vec![
-            BoundField::new_password("new_password1", "New password").with_errors(self.first),
+            BoundField::new_password("new_password1", "New password")
+                .explained(help_text)
+                .with_errors(self.first),
             BoundField::new_password("new_password2", "New password confirmation")
                 .explained(VERIFICATION)
                 .with_errors(self.second),
