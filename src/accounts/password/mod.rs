@@ -27,3 +27,8 @@ pub(super) fn unusable() -> Result<String, AccountsError> {
     getrandom::fill(&mut random).map_err(|error| AccountsError::Hashing(error.to_string()))?;
     Ok(format!("!{}", bcrypt::hex(&random)))
 }
+
+/// Whether a login can be checked against a hash, or it says that no password matches.
+pub(super) fn is_understood(encoded: &str) -> bool {
+    encoded.starts_with('!') || stored::Stored::parse(encoded).is_some()
+}

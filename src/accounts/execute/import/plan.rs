@@ -15,6 +15,7 @@ use super::super::super::transfer::{
 };
 use super::super::{find_group, find_permission, groups, permissions};
 use super::update::Update;
+use crate::domain::user::UsernameRule;
 
 /// What is to be done for each record of a part, in its order.
 pub(super) struct Plan {
@@ -77,7 +78,10 @@ pub(super) async fn make(
     }
     for (index, entry) in import.users.iter().enumerate() {
         let examined = match checked(entry, shared) {
-            Ok(entry) => user(connection, entry, existing, &mut known, &mut plan.imported).await?,
+            Ok(entry) => {
+                let rule = shared.username_rule;
+                user(connection, entry, (existing, rule), &mut known, &mut plan.imported).await?
+            }
             Err(error) => Err(error.to_string()),
         };
         let step = plan.imported.keep(RecordKind::User, index, examined);
@@ -151,7 +155,8 @@ impl Tally {
 /// The record with its fields as they would be stored.
 fn checked(entry: &UserEntry, shared: &Shared) -> Result<UserEntry, CommandError> {
     let mut entry = entry.clone();
-    entry.username = fields::username(&entry.username, shared.username_rule)?;
+    // Who is there already keeps a name that the rule would not give any more.
+    entry.username = fields::username(&entry.username, UsernameRule::default())?;
     entry.email = entry.email.as_deref().map(fields::email).transpose()?;
     let names = [("first name", &entry.first_name), ("last name", &entry.last_name)];
     for (what, name) in names {
@@ -177,7 +182,7 @@ fn checked(entry: &UserEntry, shared: &Shared) -> Result<UserEntry, CommandError
 async fn user(
     connection: &mut Connection,
     entry: UserEntry,
-    existing: Existing,
+    (existing, rule): (Existing, UsernameRule),
     known: &mut Known<'_>,
     imported: &mut Imported,
 ) -> Examined<UserStep> {
@@ -195,6 +200,9 @@ async fn user(
     let tally = &mut imported.users;
     Ok(Ok(match (there, existing) {
         (None, _) => {
+            if let Err(error) = fields::username(&entry.username, rule) {
+                return Ok(Err(error.to_string()));
+            }
             tally.created += 1;
             let hash = entry.password_hash.as_ref().map(|hash| hash.reveal().starts_with('!'));
             if hash.unwrap_or(entry.password.is_none()) {
