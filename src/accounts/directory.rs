@@ -3,7 +3,7 @@
 mod credentials;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -52,6 +52,7 @@ impl Directory {
             upgrade_hashes: settings.upgrade_hashes,
             validators: settings.validators,
             username_rule: settings.username_rule,
+            trail: OnceLock::new(),
         });
         execute::declare(&shared, &settings.permissions).await?;
         execute::declare_groups(&shared, &settings.groups).await?;
@@ -252,6 +253,10 @@ impl Directory {
     /// Closes the database, for a process that ends; nothing can be asked afterwards.
     pub async fn close(&self) {
         self.shared.database.close().await;
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Does what may be given up when the asker goes away.

@@ -9,6 +9,7 @@ mod permission_upkeep;
 mod permissions;
 mod users;
 
+use super::audit::Order;
 use super::by::By;
 use super::command::{Command, Outcome};
 use super::database::Connection;
@@ -24,7 +25,8 @@ pub(super) use names::names;
 pub(super) use permissions::declare;
 pub(super) use users::{create_first_superuser, has_users};
 
-/// Carries out one command; when this returns, the users whom it concerns are forgotten.
+/// Carries out one command, and writes down what came of it; when this returns, the users whom it
+/// concerns are forgotten.
 pub(super) async fn command(
     shared: &Shared,
     command: Command,
@@ -32,6 +34,20 @@ pub(super) async fn command(
     now: Timestamp,
 ) -> Result<Outcome, CommandError> {
     tracing::debug!(%by, ?command, "an order about accounts");
+    let order = Order::of(shared, &command).await;
+    let outcome = carry_out(shared, command, by, now).await;
+    if let Some(order) = order {
+        shared.note(&order.entry(shared, &outcome, by, now).await);
+    }
+    outcome
+}
+
+async fn carry_out(
+    shared: &Shared,
+    command: Command,
+    by: &By,
+    now: Timestamp,
+) -> Result<Outcome, CommandError> {
     let reply = match command {
         Command::UserCreate(new) => users::create(shared, new, now).await,
         Command::UserList {} => users::list(shared).await,

@@ -8,6 +8,7 @@
 //! Not here: sessions, which refer to users by number, and the pages on which users log in.
 
 mod answer;
+mod audit;
 mod by;
 mod by_email;
 mod cache;

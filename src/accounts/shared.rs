@@ -1,6 +1,6 @@
 //! What the directory's tasks share: loading users, and changing them so that the change is seen.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::cache::{Cache, Known};
 use super::command::Secret;
@@ -12,6 +12,7 @@ use super::health::Health;
 use super::load::{self, Who};
 use super::password::{Attributes, Hasher, StandIns, Validators};
 use super::several;
+use crate::domain::audit::Trail;
 use crate::domain::user::{UsernameRule, normalize_username};
 use crate::domain::{Timestamp, User, UserId};
 
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) upgrade_hashes: bool,
     pub(super) validators: Validators,
     pub(super) username_rule: UsernameRule,
+    /// What is told of every change of accounts, once there is somebody to tell.
+    pub(super) trail: OnceLock<Arc<dyn Trail>>,
 }
 
 impl Shared {

@@ -8,6 +8,7 @@ mod explanation;
 mod export;
 mod group;
 mod import;
+mod lockout;
 mod long_list;
 mod mail;
 mod output;
@@ -68,6 +69,8 @@ enum Command {
     Session(session::Arguments),
     /// Show letters that wait or were given up, try them again, send one to try things out
     Mail(mail::Arguments),
+    /// List who is locked out after too many failed logins, and let them in again
+    Lockout(lockout::Arguments),
 }
 
 /// Why a command did not do what it was asked to.
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Export(arguments) => export::run(&arguments, file),
         Command::Session(arguments) => session::run(arguments, file),
         Command::Mail(arguments) => mail::run(&arguments, file),
+        Command::Lockout(arguments) => lockout::run(arguments, file),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,12 @@
 //! Where commands are carried out: by the running gateway, or here when none runs.
 
 pub(super) mod accounts;
+pub(super) mod lockouts;
 pub(super) mod sessions;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
@@ -16,6 +18,7 @@ use tokio::net::UnixStream;
 use super::Failure;
 use crate::accounts::{By, Command, Complaint, Directory, Reply};
 use crate::config::Configuration;
+use crate::telemetry::AuditLog;
 
 /// How long the gateway may take; it may be hashing other passwords first.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -167,10 +170,21 @@ fn unanswered(cause: &(impl std::fmt::Display + ?Sized)) -> Failure {
     Failure::No(format!("the running gateway gives no answer: {cause}"))
 }
 
+/// The database itself, for commands that write down what they do as the gateway would.
+async fn open_directory(configuration: &Configuration) -> Result<Directory, Failure> {
+    let opened = Directory::open(&configuration.accounts).await;
+    let directory = opened.map_err(|error| Failure::No(error.to_string()))?;
+    let audit = AuditLog::open_for_command(&configuration.telemetry.audit).map_err(|error| {
+        Failure::No(format!("the audit log cannot be opened: {error}\nhint: see `log.audit`"))
+    })?;
+    directory.keep_trail(Arc::new(audit));
+    Ok(directory)
+}
+
 /// Carries out the command on the database itself.
 async fn execute_here(configuration: &Configuration, command: Command) -> Result<Reply, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::No(error.to_string());
-    let directory = Directory::open(&configuration.accounts).await.map_err(|e| failed(&e))?;
+    let directory = open_directory(configuration).await?;
     let outcome = directory.execute(command, &By::this_process(), super::now()).await;
     directory.close().await;
     outcome.map_err(|error| failed(&error))
@@ -178,8 +192,6 @@ async fn execute_here(configuration: &Configuration, command: Command) -> Result
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use hyper::service::service_fn;
     use tokio::net::UnixListener;
 

@@ -11,7 +11,7 @@ use super::reader::{At, Table};
 use super::report::Report;
 use crate::server::{self, settings::Limits};
 use crate::telemetry;
-use crate::telemetry::settings::AccessLog;
+use crate::telemetry::settings::{AccessLog, AuditTarget};
 
 /// What `[server]` says to layers other than the server.
 #[derive(Debug)]
@@ -100,10 +100,18 @@ pub(super) fn read_log(root: &Table<'_>) -> telemetry::settings::Settings {
         "stdout" => Ok(AccessLog::Stdout),
         file => Ok(AccessLog::File(PathBuf::from(file))),
     });
+    let audit = table.parsed("audit", |text| match text {
+        "" => Err("`audit` is empty\nhint: write `stderr`, `stdout`, `off` or the path of a file"),
+        "off" => Ok(AuditTarget::Off),
+        "stderr" => Ok(AuditTarget::Stderr),
+        "stdout" => Ok(AuditTarget::Stdout),
+        file => Ok(AuditTarget::File(PathBuf::from(file))),
+    });
     let level = table.parsed("level", log_filter);
     table.finish(&[]);
     telemetry::settings::Settings {
         access: access.map_or(defaults.access, |at| at.value),
+        audit: audit.map_or(defaults.audit, |at| at.value),
         level: level.map_or(defaults.level, |at| at.value),
     }
 }

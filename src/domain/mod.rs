@@ -19,6 +19,7 @@
 //! [`Identity::assumed`] stands beside them: it answers questions about rules on the command line,
 //! and nothing that handles a request may call it.
 
+pub mod audit;
 pub mod authorize;
 pub mod client;
 pub mod identity;

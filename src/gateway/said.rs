@@ -9,7 +9,9 @@ use super::exchange::Kind;
 use super::head::Origin;
 use super::visitor::Caller;
 use super::{Policy, Worker};
-use crate::domain::{Client, Device, SessionData, SessionId, SessionKey, Timestamp};
+use crate::accounts::Directory;
+use crate::domain::audit::{Entry, Event, Person};
+use crate::domain::{Client, Device, SessionData, SessionId, SessionKey, Timestamp, UserId};
 use crate::pages;
 use crate::sessions::{self, Sessions, Unavailable};
 use crate::telemetry::SessionChange;
@@ -56,6 +58,8 @@ pub(super) async fn obey(
     let is_secure = subject.is_secure;
     let obeying = Obeying {
         sessions: Arc::clone(&worker.gateway.sessions),
+        directory: Arc::clone(&worker.gateway.directory),
+        application: application.clone(),
         settings: policy.sessions.clone(),
         now: worker.now.get(),
         // As Django's middleware: what a view did before it failed is not kept.
@@ -93,6 +97,8 @@ pub(super) async fn obey(
 /// What it takes to obey.
 struct Obeying {
     sessions: Arc<Sessions>,
+    directory: Arc<Directory>,
+    application: String,
     settings: sessions::Settings,
     now: Timestamp,
     keeps_changes: bool,
@@ -119,6 +125,14 @@ impl Done {
 }
 
 impl Obeying {
+    async fn note_logout(&self, key: SessionKey, user: UserId, client: Client) {
+        let name = self.directory.usernames([user].into()).await;
+        let name = name.ok().and_then(|mut names| names.remove(&user)).unwrap_or_default();
+        let entry = Entry::new(Event::Logout, self.now).from(client.address).session(key);
+        let entry = entry.of(Person { name, id: Some(user) });
+        self.directory.note(&entry.with("application", &*self.application));
+    }
+
     /// Logs out first; what is set besides is kept in a new session then, as after Django's
     /// `logout`.
     async fn obey(
@@ -131,8 +145,12 @@ impl Obeying {
         if instructions.is_logout()
             && let Some(id) = session.take()
         {
-            self.sessions.end(SessionKey::of(&id)).await?;
-            tracing::info!(address = %client.address, "logged out by the application");
+            let key = SessionKey::of(&id);
+            let record = self.sessions.look(&key, self.now, &self.settings.lifetime).live();
+            self.sessions.end(key).await?;
+            if let Some(login) = record.and_then(|record| record.login) {
+                self.note_logout(key, login.user(), client).await;
+            }
             now = Now::Ended;
         }
         let changes = match instructions.into_changes() {

@@ -14,6 +14,7 @@ use super::password_reset::NOT_AN_ADDRESS;
 use super::refusal::Notice;
 use super::{Answer, PageRequest, Pages, answer};
 use crate::accounts::{By, Change, Command, CommandError};
+use crate::domain::audit::{Entry, Event};
 use crate::domain::{Purpose, User, link};
 use crate::mail::Address;
 use crate::web::refusal::Refusal;
@@ -99,7 +100,8 @@ impl Pages {
         };
         let written = letters.write(new.as_str(), "email_change", names).await;
         written.map_err(|error| answer::unavailable(&error.to_string()))?;
-        tracing::info!(user = user.username, "another address is to be confirmed");
+        let entry = Entry::new(Event::EmailChangeRequested, now).from(request.address);
+        self.state.directory.note(&entry.of(&**user).with("email", new.as_str()));
         Ok(answer::redirect(&self.url("email_change/done/")))
     }
 
@@ -155,7 +157,8 @@ impl Pages {
             }
         }
         drop(turn);
-        tracing::info!(user = user.username, address = %request.address, "changed the address");
+        let entry = Entry::new(Event::EmailChanged, request.now).from(request.address);
+        self.state.directory.note(&entry.of(&**user).with("email", link.new.as_str()));
         if let Some(letters) = self.letters() {
             let names = context! {
                 user => UserScope::known(user),

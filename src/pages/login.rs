@@ -9,9 +9,8 @@ use minijinja::{Value, context};
 use super::bound_form::{BoundField, BoundForm};
 use super::csrf::Secret;
 use super::{Answer, PageRequest, Pages, answer};
-use crate::domain::password::MAX_PASSWORD_LENGTH;
-use crate::domain::user::normalize_username;
-use crate::domain::{NextPath, Verified};
+use crate::domain::audit::{Entry, Event};
+use crate::domain::{NextPath, SessionKey, User, Verified};
 use crate::web::cookie;
 use crate::web::form::Form;
 
@@ -87,49 +86,6 @@ impl Pages {
         }
     }
 
-    /// Asks the directory, unless there were too many failures or nothing could be right.
-    pub(super) async fn verify(
-        &self,
-        credentials: &Credentials<'_>,
-        request: &PageRequest,
-    ) -> Result<Result<Verified, Failure>, super::Notice> {
-        let Credentials { username, password } = credentials;
-        if username.is_empty() || password.is_empty() {
-            return Ok(Err(Failure::Wrong));
-        }
-        let account = normalize_username(username).unwrap_or_else(|_| (*username).to_owned());
-        let (lockout, address) = (&self.settings.lockout, request.address);
-        let attempt = match self.state.throttle.admit(lockout, &account, address, request.now).await
-        {
-            Ok(attempt) => attempt,
-            Err(delay) => {
-                tracing::warn!(%address, seconds = delay.as_secs(), "too many failed logins");
-                return Ok(Err(Failure::Throttled(delay)));
-            }
-        };
-        if password.len() > MAX_PASSWORD_LENGTH {
-            attempt.failed();
-            return Ok(Err(Failure::Wrong));
-        }
-        let password = (*password).to_owned();
-        match self.state.directory.verify(username, password, request.now).await {
-            Ok(Ok(verified)) => {
-                attempt.succeeded();
-                Ok(Ok(verified))
-            }
-            Ok(Err(_)) => {
-                attempt.failed();
-                // The name is not logged: people type passwords into the wrong field.
-                tracing::warn!(%address, "a login failed");
-                Ok(Err(Failure::Wrong))
-            }
-            Err(error) => {
-                attempt.abandoned();
-                Err(answer::unavailable(&error.to_string()))
-            }
-        }
-    }
-
     /// Begins the session and sends the browser on, with new cookies for both session and forms.
     async fn begin(
         &self,
@@ -138,6 +94,7 @@ impl Pages {
         next: Option<&NextPath>,
     ) -> Answer {
         let secret = Secret::random().map_err(answer::no_randomness)?;
+        let known = self.known_browser(&verified.user().username, request).await?;
         let (settings, now, user) = (&self.sessions, request.now, verified.user());
         let id = self
             .state
@@ -154,13 +111,34 @@ impl Pages {
         if let Err(error) = self.state.directory.record_login(user.id, now).await {
             tracing::warn!(%error, user = user.username, "the login could not be recorded");
         }
-        tracing::info!(user = user.username, address = %request.address, "logged in");
+        let entry = Entry::new(Event::Login, now).from(request.address).of(&**user);
+        let entry = entry.session(SessionKey::of(&id)).with("known_browser", known.is_some());
+        self.state.directory.note(&entry);
         let (age, is_secure) = (settings.max_age(), request.is_secure);
         let session = cookie::session_cookie(&settings.cookie, &id, age, is_secure);
         let mut response = answer::redirect(&self.after_login(next));
         response.headers_mut().append(header::SET_COOKIE, session);
         response.headers_mut().append(header::SET_COOKIE, self.csrf_cookie(&secret, request));
+        self.remember_browser(request, user, &mut response)?;
         Ok(response)
+    }
+
+    /// Gives the browser the cookie by which it is known for this user from now on, who has just
+    /// shown to be the owner of the account, with the password that it has now.
+    pub(super) fn remember_browser(
+        &self,
+        request: &PageRequest,
+        user: &User,
+        response: &mut Response<Bytes>,
+    ) -> Result<(), super::Notice> {
+        let (browsers, now) = (&self.state.known_browsers, request.now);
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(answer::no_randomness)?;
+        let before = browsers.entries(&request.headers, now);
+        let place = (&*self.settings.prefix, &self.sessions.cookie, request.is_secure);
+        let cookie = browsers.cookie(user, &before, nonce, now, place);
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+        Ok(())
     }
 
     /// The form, for the first time or again. Nothing in it depends on whether there is such a user.

@@ -5,6 +5,7 @@ use minijinja::context;
 
 use super::login::Failure;
 use super::{Answer, PageRequest, Pages, answer};
+use crate::domain::audit::{Entry, Event};
 use crate::domain::{NextPath, SessionKey, Visitor};
 use crate::web::cookie;
 
@@ -26,7 +27,9 @@ impl Pages {
             ended.map_err(|error| answer::no_sessions(&error))?;
         }
         if let Some(user) = request.visitor.user() {
-            tracing::info!(user = user.username, address = %request.address, "logged out");
+            let mut entry = Entry::new(Event::Logout, request.now).from(request.address).of(user);
+            entry.session = request.session_key();
+            self.state.directory.note(&entry);
         }
         let mut response = match (&next, &self.settings.logout_redirect_url) {
             (Some(next), _) => answer::redirect(next.as_str()),

@@ -7,11 +7,14 @@
 mod allowance;
 mod answer;
 mod bound_form;
+mod credentials;
 mod csrf;
 mod email_change;
 mod form;
+mod known_browser;
 mod letters;
 mod link;
+mod lockouts;
 mod login;
 mod logout;
 mod next;
@@ -45,15 +48,19 @@ use crate::web::refusal::Refusal;
 use crate::web::scope::{PermsScope, UserScope};
 
 use allowance::Allowance;
+use credentials::Checks;
 use csrf::Csrf;
+use known_browser::KnownBrowsers;
 use refusal::Notice;
 use templates::Templates;
 use throttle::Throttle;
 
 pub use answer::refusal_of;
+pub use credentials::Checked;
 pub use refusal::{Asked, Audience};
 pub use settings::{Lockout, Settings};
 pub use templates::TemplateError;
+pub use throttle::{Lift, LockedOut, Scope};
 
 /// The gateway's own pages as one configuration makes them.
 pub struct Pages {
@@ -74,6 +81,8 @@ pub struct State {
     sessions: Arc<Sessions>,
     csrf: Csrf,
     throttle: Throttle,
+    known_browsers: KnownBrowsers,
+    checks: Checks,
     setup: setup::Offer,
     links: Links,
     outbox: Arc<Outbox>,
@@ -97,7 +106,9 @@ impl State {
             directory,
             sessions,
             csrf: Csrf::new(csrf_key),
-            throttle: Throttle::default(),
+            throttle: Throttle::new(&csrf_key),
+            known_browsers: KnownBrowsers::new(&csrf_key),
+            checks: Checks::default(),
             setup: setup::Offer::default(),
             links: Links::new(&csrf_key),
             outbox,

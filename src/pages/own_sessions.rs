@@ -6,7 +6,8 @@ use http::StatusCode;
 use minijinja::{Value, context};
 
 use super::{Answer, PageRequest, Pages, answer};
-use crate::domain::{Device, Identity, SessionKey};
+use crate::domain::audit::{Entry, Event};
+use crate::domain::{Device, Identity, SessionKey, User};
 use crate::sessions::{Record, Unavailable};
 use crate::web::refusal::Refusal;
 
@@ -72,11 +73,31 @@ impl Pages {
         };
         let (ended, notes) = ended.map_err(|error| answer::no_sessions(&error))?;
         if ended > 0 {
-            let (user, address) = (&identity.user().username, request.address);
-            tracing::info!(by = user, of = user, %address, ended, "sessions were revoked");
+            let user = &**identity.user();
+            let entry = Entry::new(Event::SessionsRevoked, request.now).from(request.address);
+            let mut entry = entry.of(user).by(user).with("ended", ended);
+            if let Wish::One(key) = wish {
+                entry.session = Some(key);
+            }
+            self.state.directory.note(&entry);
         }
         let status = if notes.wrong.is_some() { StatusCode::NOT_FOUND } else { StatusCode::OK };
         self.own_sessions(request, status, notes).await
+    }
+
+    /// Writes down that sessions of `user` were ended by what he or she did.
+    pub(super) fn note_revoked(
+        &self,
+        request: &PageRequest,
+        user: &User,
+        ended: usize,
+        because: &'static str,
+    ) {
+        if ended > 0 {
+            let entry = Entry::new(Event::SessionsRevoked, request.now).from(request.address);
+            let entry = entry.of(user).by(user).with("ended", ended).with("because", because);
+            self.state.directory.note(&entry);
+        }
     }
 
     /// Ends the session with this key if it is this user's: of another's nothing is told, not even

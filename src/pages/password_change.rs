@@ -99,11 +99,7 @@ impl Pages {
         let command = Command::UserSetPassword { username, password };
         let by = By::User(user.clone());
         match self.state.directory.execute(command, &by, request.now).await {
-            Ok(_) => {
-                let (user, address) = (&user.username, request.address);
-                tracing::info!(user, %address, "changed the own password");
-                Ok(Ok(()))
-            }
+            Ok(_) => Ok(Ok(())),
             Err(CommandError::Accounts(error)) => Err(answer::unavailable(&error.to_string())),
             Err(
                 error @ (CommandError::NotFound(_)
@@ -121,7 +117,7 @@ impl Pages {
         let (user, here) = (proof.user(), request.session_key());
         // They are refused already: a failure leaves nobody in.
         match self.state.sessions.end_all_of(user.id, here).await {
-            Ok(ended) => tracing::info!(of = user.username, ended, "sessions were revoked"),
+            Ok(ended) => self.note_revoked(request, user, ended, "the password was changed"),
             Err(error) => {
                 tracing::warn!(%error, of = user.username, "sessions could not be revoked");
             }
@@ -162,7 +158,8 @@ impl Pages {
         let cookie =
             cookie::session_cookie(&settings.cookie, &id, settings.max_age(), request.is_secure);
         response.headers_mut().append(header::SET_COOKIE, cookie);
-        Ok(())
+        // It was known by the old password.
+        self.remember_browser(request, verified.user(), response)
     }
 
     fn password_change_form(&self, request: &PageRequest, wrong: Wrong) -> Answer {

@@ -16,6 +16,7 @@ use super::password_change::REQUIRED;
 use super::throttle::network;
 use super::{Answer, PageRequest, Pages, answer};
 use crate::accounts::AccountsError;
+use crate::domain::audit::{Entry, Event, Outcome};
 use crate::domain::{Purpose, Timestamp, User, link};
 use crate::mail::Address;
 use crate::web::scope::UserScope;
@@ -57,11 +58,13 @@ impl Pages {
             && let Err(wait) =
                 self.state.letter_requests.take(network(request.address), request.now)
         {
-            let (address, seconds) = (request.address, wait.as_secs());
-            tracing::warn!(%address, seconds, "too many password resets were asked for");
+            let entry = Entry::new(Event::ResetRequested, request.now).from(request.address);
+            let entry = entry.outcome(Outcome::Throttled).with("wait", wait.as_secs());
+            self.state.directory.note(&entry);
             return again(Wrong::Form(Failure::Throttled(wait)));
         }
-        tracing::info!(address = %request.address, "a password reset was asked for");
+        let entry = Entry::new(Event::ResetRequested, request.now).from(request.address);
+        self.state.directory.note(&entry);
         let now = request.now;
         if !letters.later(move |letters| write_to_all(letters, address, now)) {
             return Err(answer::unavailable("too many letters are being written"));
@@ -129,7 +132,8 @@ async fn write_to_all(letters: Letters, address: Address, now: Timestamp) {
         // To the address that the account has, not to the one that was typed.
         match letters.write(&user.email, "password_reset", names).await {
             Ok(letter) => {
-                tracing::info!(user = user.username, %letter, "a link to reset the password");
+                let entry = Entry::new(Event::ResetSent, now).of(&*user);
+                letters.state.directory.note(&entry.with("letter", letter.to_string()));
             }
             Err(error) => {
                 tracing::error!(%error, user = user.username, "no link to reset the password");

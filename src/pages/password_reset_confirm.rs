@@ -13,6 +13,7 @@ use super::refusal::Notice;
 use super::setup::sentence;
 use super::{Answer, PageRequest, Pages, answer};
 use crate::accounts::{Attributes, By, Command, CommandError, Weakness};
+use crate::domain::audit::{Entry, Event};
 use crate::domain::{Purpose, User, UserId, link};
 use crate::web::form::Form;
 use crate::web::scope::UserScope;
@@ -84,10 +85,11 @@ impl Pages {
             }
         }
         drop(turn);
-        tracing::info!(user = user.username, address = %request.address, "reset the password");
+        let entry = Entry::new(Event::PasswordReset, request.now).from(request.address);
+        self.state.directory.note(&entry.of(&*user));
         // They are refused already, since the password is another: a failure leaves nobody in.
         match self.state.sessions.end_all_of(user.id, None).await {
-            Ok(ended) => tracing::info!(of = user.username, ended, "sessions were revoked"),
+            Ok(ended) => self.note_revoked(request, &user, ended, "the password was reset"),
             Err(error) => {
                 tracing::warn!(%error, of = user.username, "sessions could not be revoked");
             }

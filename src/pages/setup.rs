@@ -10,6 +10,7 @@ use super::bound_form::{BoundField, BoundForm};
 use super::refusal::Notice;
 use super::{Answer, PageRequest, Pages, State, answer};
 use crate::accounts::{AccountsError, Attributes, CommandError, NewUser, Weakness};
+use crate::domain::audit::{Entry, Event};
 use crate::domain::user::{UsernameError, normalize_username};
 use crate::web::form::Form;
 use crate::web::refusal::Refusal;
@@ -91,7 +92,8 @@ impl Pages {
         match directory.create_first_superuser(draft.new_user(), request.now).await {
             Ok(user) => {
                 self.state.setup.replace(None);
-                tracing::info!(user = user.username, "created the first superuser");
+                let entry = Entry::new(Event::Setup, request.now).from(request.address).of(&*user);
+                self.state.directory.note(&entry);
                 Ok(answer::redirect(&self.url("login/")))
             }
             Err(CommandError::Accounts(error)) => Err(answer::unavailable(&error.to_string())),

@@ -19,7 +19,7 @@ use tokio::net::UnixListener;
 
 use super::reload::Reloader;
 use super::session_commands::{self, Desk, Moment};
-use super::{ServeError, session_data, wall_clock};
+use super::{ServeError, lockout_commands, session_data, wall_clock};
 use crate::accounts::{self, By};
 use crate::gateway::Gateway;
 use crate::mail::LetterId;
@@ -116,6 +116,11 @@ async fn obey(
     }
     Ok(match (&head.method, head.uri.path()) {
         (&Method::POST, "/v1/accounts") => about_accounts(gateway, body, by).await,
+        (&Method::POST, "/v1/lockouts") => {
+            let (pages, directory) = (reloader.pages(), &gateway.directory);
+            let (status, json) = lockout_commands::answer(pages, directory, &body, by, now).await;
+            answer(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), json)
+        }
         (&Method::POST, "/v1/reload") => match reloader.reload().await {
             Ok(()) => answer(StatusCode::OK, r#"{"reloaded":true}"#),
             Err(problems) => {
@@ -124,7 +129,7 @@ async fn obey(
             }
         },
         (&Method::POST, "/v1/mail/retry") => retry_mail(reloader, &body).await,
-        (_, "/v1/accounts" | "/v1/reload" | "/v1/mail/retry") => use_post(),
+        (_, "/v1/accounts" | "/v1/lockouts" | "/v1/reload" | "/v1/mail/retry") => use_post(),
         _ => answer(StatusCode::NOT_FOUND, r#"{"error":"there is no such command"}"#),
     })
 }
@@ -136,7 +141,7 @@ async fn about_accounts(gateway: &Gateway, body: Bytes, by: &By) -> Response<Ful
     let work = tokio::spawn(async move {
         let answer = accounts::answer(&directory, &body, &by, wall_clock()).await;
         for shut_out in &answer.shut_out {
-            desk.end_worthless(shut_out, &by).await;
+            desk.end_worthless(shut_out, &by, wall_clock()).await;
         }
         answer
     });

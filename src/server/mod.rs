@@ -7,6 +7,7 @@ mod admin;
 mod clock;
 mod connection;
 mod listener;
+pub mod lockout_commands;
 mod monitoring;
 mod reload;
 pub mod session_commands;
@@ -31,11 +32,12 @@ pub use settings::{Limits, Settings};
 pub use state::StateDirectory;
 
 use crate::accounts::{self, AccountsError, Directory};
+use crate::domain::audit::Trail;
 use crate::gateway::Gateway;
 use crate::mail::{self, Outbox};
 use crate::pages::{self, TemplateError};
 use crate::sessions::{self, Sessions};
-use crate::telemetry::{self, AccessLogWriter, Counters, Exposition};
+use crate::telemetry::{self, AccessLogWriter, AuditLog, Counters, Exposition};
 use crate::upstream::Applications;
 use listener::Listeners;
 use reload::Reloader;
@@ -99,6 +101,9 @@ pub enum ServeError {
     /// The access log cannot be written.
     #[error("cannot open the access log: {0}")]
     AccessLog(io::Error),
+    /// The audit log cannot be written.
+    #[error("cannot open the audit log: {0}\nhint: see `log.audit`")]
+    AuditLog(io::Error),
     /// A thread or a runtime cannot be started.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
@@ -131,7 +136,9 @@ async fn serve(
     let state = StateDirectory::open(&server.state_directory)?;
     let listeners = Listeners::bind(&server.listen, server.workers)?;
 
+    let audit_log = Arc::new(AuditLog::open(&telemetry.audit).map_err(ServeError::AuditLog)?);
     let directory = Arc::new(Directory::open(&accounts).await?);
+    directory.keep_trail(Arc::clone(&audit_log) as Arc<dyn Trail>);
     let sessions =
         Arc::new(Sessions::open(&reloadable.sessions, &state.sessions(), wall_clock).await?);
     if !sessions.is_shared() {
@@ -151,6 +158,8 @@ async fn serve(
         csrf_key,
         Arc::clone(&outbox),
     ));
+    let lockouts = state.lockouts();
+    upkeep::take_up_lockouts(&lockouts, &page_state);
     let setup = page_state.offer_setup(state::random()?).await?;
     let applications = Applications::default();
     let public_url = reloadable.pages.public_url.clone();
@@ -201,6 +210,7 @@ async fn serve(
             sessions: Arc::clone(&sessions),
             reloader: Arc::clone(&reloader),
             access_log: Arc::clone(&access_log),
+            audit_log: Arc::clone(&audit_log),
         }),
     ));
     let socket =
@@ -220,7 +230,7 @@ async fn serve(
     signals::ready();
     tracing::info!(workers = workers.len(), "ready");
 
-    let upkeep = Upkeep::begin(Arc::clone(&gateway), Arc::clone(&reloader));
+    let upkeep = Upkeep::begin(Arc::clone(&gateway), Arc::clone(&reloader), lockouts);
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
@@ -231,7 +241,10 @@ async fn serve(
                     let _logged = reloader.reload().await;
                     signals::ready();
                 }
-                Signal::ReopenLogs => access_log.reopen(),
+                Signal::ReopenLogs => {
+                    access_log.reopen();
+                    audit_log.reopen();
+                }
             },
             () = worker::any_ended(&workers) => return Err(ServeError::WorkerLost),
         }

@@ -19,7 +19,9 @@ use tokio::net::TcpListener;
 use super::reload::Reloader;
 use super::{ServeError, wall_clock};
 use crate::sessions::{Health, Sessions, Traffic};
-use crate::telemetry::{AccessLogWriter, Exposition, Gauges, OnDisk, SharedStore};
+use crate::telemetry::{
+    AccessLogWriter, AuditLog, Exposition, Gauges, Logins, OnDisk, SharedStore,
+};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,6 +31,7 @@ pub(super) struct Observed {
     pub(super) sessions: Arc<Sessions>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) access_log: Arc<AccessLogWriter>,
+    pub(super) audit_log: Arc<AuditLog>,
 }
 
 impl Gauges for Observed {
@@ -42,6 +45,20 @@ impl Gauges for Observed {
 
     fn lost_lines(&self) -> u64 {
         self.access_log.lost()
+    }
+
+    fn logins(&self) -> Logins {
+        let (pages, now) = (self.reloader.pages(), wall_clock());
+        let checked = pages.checked();
+        Logins {
+            succeeded: checked.succeeded,
+            failed: checked.failed,
+            throttled: checked.throttled,
+            unavailable: checked.unavailable,
+            lockouts: checked.lockouts,
+            locked_out: u64::try_from(pages.locked_out(now).len()).unwrap_or(u64::MAX),
+            lost_entries: self.audit_log.lost(),
+        }
     }
 
     fn shared_store(&self) -> Option<SharedStore> {

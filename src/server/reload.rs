@@ -112,6 +112,11 @@ impl Reloader {
         &self.outbox
     }
 
+    /// What the pages keep over a reload.
+    pub(super) fn pages(&self) -> &Arc<pages::State> {
+        &self.state
+    }
+
     /// Forgets what is too old to matter.
     pub(super) fn sweep(&self, now: Timestamp) {
         self.state.sweep(now);

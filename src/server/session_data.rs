@@ -16,6 +16,7 @@ use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+use crate::domain::audit::{Entry, Event, Person};
 use crate::domain::session_data::{DataChange, DataError};
 use crate::domain::{SessionKey, Timestamp};
 use crate::gateway::Gateway;
@@ -148,8 +149,16 @@ impl Open<'_> {
         if *method != Method::POST {
             return Err(Complaint::Method("POST"));
         }
-        self.record().await?;
+        let record = self.record().await?;
         self.gateway.sessions.end(self.key).await?;
+        if let Some(login) = record.login {
+            let (user, directory) = (login.user(), &self.gateway.directory);
+            let name = directory.usernames([user].into()).await;
+            let name = name.ok().and_then(|mut names| names.remove(&user)).unwrap_or_default();
+            let entry = Entry::new(Event::Logout, self.now).session(self.key);
+            let entry = entry.of(Person { name, id: Some(user) });
+            directory.note(&entry.with("because", "an application ended the session"));
+        }
         Ok(None)
     }
 

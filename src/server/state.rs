@@ -50,11 +50,39 @@ impl StateDirectory {
         self.path.join("mail")
     }
 
+    /// Where those are kept who are locked out.
+    pub(super) fn lockouts(&self) -> LockoutsFile {
+        LockoutsFile(self.path.join("lockouts"))
+    }
+
     /// The key that forms are signed with, the same over restarts, so that a form which was open
     /// during one can still be sent.
     pub(super) fn csrf_key(&self) -> Result<[u8; 32], ServeError> {
         let path = self.path.join("csrf.key");
         read_or_make_key(&path).map_err(|cause| ServeError::State { path, cause })
+    }
+}
+
+/// The file of those who are locked out, which others may not read.
+#[derive(Debug, Clone)]
+pub(super) struct LockoutsFile(PathBuf);
+
+impl LockoutsFile {
+    /// What is in it; nothing when it is not there.
+    pub(super) fn read(&self) -> io::Result<String> {
+        match std::fs::read_to_string(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            outcome => outcome,
+        }
+    }
+
+    /// Replaces it as a whole. It need not outlast a power failure: attempts are counted anew then.
+    pub(super) fn write(&self, text: &str) -> io::Result<()> {
+        let new = self.0.with_extension("new");
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(text.as_bytes())?;
+        std::fs::rename(&new, &self.0)
     }
 }
 

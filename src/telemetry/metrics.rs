@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::{OnDisk, Revoked, SharedStore};
+use super::{Logins, OnDisk, Revoked, SharedStore};
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +159,8 @@ pub trait Gauges: Send + Sync {
     fn reload_succeeded(&self) -> bool;
     /// How many log lines were lost because the disk was too slow.
     fn lost_lines(&self) -> u64;
+    /// How often credentials were checked, and who is locked out.
+    fn logins(&self) -> Logins;
     /// How the sessions on disk are, if any are there.
     fn sessions_on_disk(&self) -> Option<OnDisk>;
     /// How the store of the sessions is, if gateways share it.
@@ -286,6 +288,7 @@ impl Collector for Everything {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)?;
         }
+        self.gauges.logins().encode(&mut encoder)?;
         if let Some(on_disk) = self.gauges.sessions_on_disk() {
             on_disk.encode(&mut encoder)?;
         }
@@ -313,6 +316,10 @@ mod tests {
 
         fn lost_lines(&self) -> u64 {
             0
+        }
+
+        fn logins(&self) -> Logins {
+            Logins::default()
         }
 
         fn sessions_on_disk(&self) -> Option<OnDisk> {

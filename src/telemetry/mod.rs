@@ -4,6 +4,8 @@
 //! its worker alone; a control thread reads, adds up and writes.
 
 mod access_log;
+mod audit;
+mod logins;
 mod metrics;
 mod on_disk;
 mod revoked;
@@ -12,9 +14,11 @@ mod shared_store;
 mod stopwatch;
 
 pub use access_log::{AccessLines, AccessLogWriter, Line};
+pub use audit::AuditLog;
+pub use logins::Logins;
 pub use metrics::{Counters, Exposition, Gauges, Outcome, SessionChange};
 pub use on_disk::OnDisk;
 pub use revoked::Revoked;
-pub use settings::{AccessLog, Settings};
+pub use settings::{AccessLog, AuditTarget, Settings};
 pub use shared_store::SharedStore;
 pub use stopwatch::Stopwatch;

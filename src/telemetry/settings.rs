@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub struct Settings {
     /// Where the line for each request goes.
     pub access: AccessLog,
+    /// Where the line for each login, logout and change of accounts goes.
+    pub audit: AuditTarget,
     /// Which messages of our own are shown: a `tracing` filter, `info` or `vestibule=debug`.
     pub level: String,
 }
@@ -22,8 +24,21 @@ pub enum AccessLog {
     File(PathBuf),
 }
 
+/// Where the audit log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Nowhere.
+    Off,
+    /// Standard error, among the messages, where the journal takes it up.
+    Stderr,
+    /// Standard output.
+    Stdout,
+    /// The end of a file, opened again on SIGUSR1.
+    File(PathBuf),
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { access: AccessLog::Stdout, level: "info".to_owned() }
+        Self { access: AccessLog::Stdout, audit: AuditTarget::Stderr, level: "info".to_owned() }
     }
 }

@@ -23,6 +23,7 @@ mod framing;
 mod harness;
 mod identity;
 mod limits;
+mod lockout;
 mod logging;
 mod login;
 mod mail;

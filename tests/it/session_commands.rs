@@ -111,9 +111,11 @@ async fn revoked_session_ends_and_no_other() {
     assert!(complaint(&gate, &["session", "revoke", &key]).contains("there is no such session"));
     eventually("the log says who ended whose session", || {
         let log = gate.log();
-        let line = log.iter().find(|line| line.contains("a session was revoked"));
+        let line = log.iter().find(|line| line.contains("\"sessions_revoked\""));
         line.is_some_and(|line| {
-            line.contains("by=\"uid ") && line.contains("of=\"ada\"") && line.contains(&key)
+            line.contains("\"by\":\"uid ")
+                && line.contains("\"user\":\"ada\"")
+                && line.contains(&key)
         })
     })
     .await;

@@ -27,7 +27,6 @@ pub(in super::super) async fn export(
     let mut reading = shared.database.read().await?;
     let (mut permissions, mut groups) = (Vec::new(), Vec::new());
     if after.is_none() {
-        tracing::info!(%by, with_passwords, "all users are exported");
         permissions = all_permissions(&mut reading).await?;
         groups = all_groups(&mut reading).await?;
     }

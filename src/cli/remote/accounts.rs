@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::{PATIENCE, complaint, connect, no_gateway, post, unanswered};
+use super::{PATIENCE, complaint, connect, no_gateway, open_directory, post, unanswered};
 use crate::accounts::{
     AccountsError, By, Command, CommandError, Complaint, Directory, ErrorKind, Reply,
 };
@@ -41,10 +41,7 @@ pub(in super::super) fn with<T>(
         let socket = &configuration.server.admin_socket;
         let clerk = match connect(socket).await? {
             Some(_) => Clerk::Gateway(socket.clone()),
-            None => {
-                let opened = Directory::open(&configuration.accounts).await;
-                Clerk::Here(Box::new(opened.map_err(|error| Failure::No(error.to_string()))?))
-            }
+            None => Clerk::Here(Box::new(open_directory(&configuration).await?)),
         };
         let outcome = work(&clerk).await;
         if let Clerk::Here(directory) = &clerk {

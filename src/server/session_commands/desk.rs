@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::command::{Cleared, Revoke, Revoked, SessionCommand, SessionDetails, SessionRecord};
 use super::listing::Listing;
 use crate::accounts::{AccountsError, By, CommandError, Complaint, Directory, ErrorKind, ShutOut};
+use crate::domain::audit::{Entry, Event, Person};
 use crate::domain::session::Lifetime;
-use crate::domain::{SessionKey, Timestamp};
+use crate::domain::{SessionKey, Timestamp, UserId};
 use crate::sessions::{Found, KeyPrefix, Record, Sessions, Unavailable};
 
 /// The sessions and the directory of their users, of a running gateway or opened without one.
@@ -97,12 +98,19 @@ impl Desk {
 
     /// Ends the sessions of a user who cannot come by them any more. They are refused already, so
     /// that a failure leaves nobody in; it is logged.
-    pub(in super::super) async fn end_worthless(&self, shut_out: &ShutOut, by: &By) {
+    pub(in super::super) async fn end_worthless(
+        &self,
+        shut_out: &ShutOut,
+        by: &By,
+        now: Timestamp,
+    ) {
         let ShutOut { user, username, because } = shut_out;
         match self.sessions.end_all_of(*user, None).await {
             Ok(0) => {}
             Ok(ended) => {
-                tracing::info!(%by, of = username, ended, because, "sessions were revoked");
+                let person = Person { name: username.clone(), id: Some(*user) };
+                let entry = Entry::new(Event::SessionsRevoked, now).of(person).by(by);
+                self.directory.note(&entry.with("ended", ended).with("because", *because));
             }
             Err(error) => {
                 tracing::warn!(%error, of = username, because, "sessions could not be revoked");
@@ -130,18 +138,23 @@ impl Desk {
                 if !self.sessions.end(key).await? {
                     return Err(missing("it has just ended"));
                 }
-                tracing::info!(%by, of = owner(&session), session = %key, "a session was revoked");
+                let mut entry = Entry::new(Event::SessionsRevoked, at.now).by(by).session(key);
+                entry.user = owner(&session);
+                self.directory.note(&entry.with("ended", 1_u32));
                 Revoked { ended: 1, session: Some(session) }
             }
             Revoke::User(name) => {
                 let (user, name) = self.directory.find(&name).await?;
                 let ended = self.sessions.end_all_of(user, None).await?;
-                tracing::info!(%by, of = name, ended, "sessions were revoked");
+                let person = Person { name, id: Some(user) };
+                let entry = Entry::new(Event::SessionsRevoked, at.now).by(by).of(person);
+                self.directory.note(&entry.with("ended", ended));
                 Revoked { ended, session: None }
             }
             Revoke::All {} => {
                 let ended = self.sessions.end_all().await?;
-                tracing::info!(%by, of = "everybody", ended, "sessions were revoked");
+                let entry = Entry::new(Event::SessionsRevoked, at.now).by(by).with("all", true);
+                self.directory.note(&entry.with("ended", ended));
                 Revoked { ended, session: None }
             }
         };
@@ -182,13 +195,10 @@ impl Desk {
     }
 }
 
-/// Whose session it is, for the log.
-fn owner(session: &SessionRecord) -> String {
-    match (&session.user, session.user_id) {
-        (Some(name), _) => name.clone(),
-        (None, Some(id)) => format!("user {id}"),
-        (None, None) => "nobody".to_owned(),
-    }
+/// Whose session it is; a user who is gone has a number alone, and an anonymous one nothing.
+fn owner(session: &SessionRecord) -> Option<Person> {
+    let id = session.user_id?;
+    Some(Person { name: session.user.clone().unwrap_or_default(), id: Some(UserId(id)) })
 }
 
 fn missing(hint: &str) -> SessionError {

@@ -180,7 +180,7 @@ async fn a_session_whose_user_is_gone_is_told_by_its_number() {
         .remove(0);
     let session = world.show(key, false, NOON).await.session;
     assert_eq!((session.user, session.user_id), (None, Some(shut_out.user.0)));
-    world.desk.end_worthless(&shut_out, &By::Operator("a test".to_owned())).await;
+    world.desk.end_worthless(&shut_out, &By::Operator("a test".to_owned()), NOON).await;
     assert!(world.sessions.is_empty());
 }
 
