@@ -42,7 +42,7 @@ impl Directory {
     /// The runtime that it is called on does all later work, and must outlive the directory's use.
     pub async fn open(settings: &Settings) -> Result<Self, AccountsError> {
         let hasher = Hasher::new(&settings.hashing)?;
-        let database = Database::open(&settings.database).await?;
+        let database = Database::open(&settings.database, &settings.schema).await?;
         let shared = Arc::new(Shared {
             stand_ins: StandIns::open(&database).await?,
             database,
@@ -160,11 +160,13 @@ impl Directory {
         let shared = Arc::clone(&self.shared);
         self.order(async move {
             let mut change = shared.begin_change().await?;
-            sqlx::query("UPDATE vestibule_user SET last_login = $1 WHERE id = $2")
-                .bind(load::seconds(now))
-                .bind(user.0)
-                .execute(change.sql())
-                .await?;
+            sqlx::query(
+                "UPDATE vestibule_user SET last_login = vestibule_moment($1) WHERE id = $2",
+            )
+            .bind(load::seconds(now))
+            .bind(user.0)
+            .execute(change.sql())
+            .await?;
             change.concerns(user);
             change.keeps_quiet();
             Ok(change.commit().await?)

@@ -28,6 +28,7 @@ pub mod settings;
 mod several;
 mod shared;
 mod transfer;
+mod user_page;
 mod verification;
 mod watch;
 
@@ -49,3 +50,4 @@ pub use transfer::{
     Existing, Exported, GroupEntry, Import, ImportProblem, Imported, PermissionEntry, Promised,
     Record, RecordKind, Tally, UserEntry,
 };
+pub use user_page::{UserPage, UserQuery};
