@@ -21,6 +21,7 @@ mod statement;
 mod triggers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use address::{NotAnAddress, PostgresUrl};
 pub(super) use connection::{Connection, Transaction};
@@ -130,6 +131,18 @@ impl Database {
             Place::Postgres(postgres) => postgres.close().await,
         }
     }
+}
+
+/// How long whoever asks for a user waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for an answer, and not for ever: a server whose machine is gone from the network breaks no
+/// connection.
+pub(super) async fn patiently<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    answer.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
 }
 
 /// How statements are said here; looks for the tables, if they are not our own.

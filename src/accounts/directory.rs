@@ -19,7 +19,7 @@ use super::database::Database;
 use super::error::{AccountsError, CommandError};
 use super::execute::{self, Names};
 use super::hashing::HashingThreads;
-use super::health::Health;
+use super::health::{DatabaseHealth, Health};
 use super::load::{self, Who};
 use super::password::{Hasher, StandIns};
 use super::settings::Settings;
@@ -111,9 +111,9 @@ impl Directory {
         self.shared.cache.changes().listen()
     }
 
-    /// Whether the database could be reached when that was last tried.
-    pub fn is_reachable(&self) -> bool {
-        self.shared.health.is_fine()
+    /// How it is with the database; a file can always be reached.
+    pub fn health(&self) -> DatabaseHealth {
+        self.shared.health.now()
     }
 
     /// How soon a change is noticed that nobody told us of; `users.refresh`.

@@ -44,6 +44,7 @@ pub use directory::Directory;
 pub use error::{AccountsError, CommandError, nearest};
 pub use execute::Names;
 pub use fields::check_group_name;
+pub use health::DatabaseHealth;
 pub use password::{Attributes, Validators, Weakness};
 pub use settings::Settings;
 pub use transfer::{

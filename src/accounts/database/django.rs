@@ -313,3 +313,76 @@ async fn columns_of(connection: &mut Connection, table: &str) -> Result<Vec<Colu
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project() -> Django {
+        let table = |ours, query: &str, theirs: &str| Table {
+            ours,
+            query: query.to_owned(),
+            theirs: quoted(theirs),
+        };
+        Django {
+            tables: vec![
+                table("vestibule_user", "SELECT id FROM members_member", "members_member"),
+                table(
+                    "vestibule_user_groups",
+                    "SELECT member_id AS user_id, group_id FROM members_member_groups",
+                    "members_member_groups",
+                ),
+                table("vestibule_group", "SELECT id, name FROM auth_group", "auth_group"),
+            ],
+            user_column: "member_id".to_owned(),
+            profile: Some(("profiles".to_owned(), vec!["band".to_owned()])),
+            before_delete: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_read_stands_before_the_statement_once() {
+        let said = project().statement(
+            "SELECT name FROM vestibule_group WHERE id IN (
+                 SELECT group_id FROM vestibule_user_groups WHERE user_id = $1)
+             OR 'vestibule_user' IN (SELECT name FROM vestibule_group)",
+        );
+        let queries = "WITH vestibule_group AS NOT MATERIALIZED (SELECT id, name FROM auth_group), \
+                       vestibule_user_groups AS NOT MATERIALIZED \
+                       (SELECT member_id AS user_id, group_id FROM members_member_groups) SELECT";
+        assert!(said.starts_with(queries), "{said}");
+        assert!(said.contains("WHERE user_id = $1"), "{said}");
+        let ours = "SELECT secret FROM vestibule_stand_in";
+        assert_eq!(project().statement(ours), ours);
+    }
+
+    #[test]
+    fn what_is_written_is_named_as_there() {
+        let said = |sql| project().statement(sql);
+        assert_eq!(
+            said("UPDATE vestibule_user SET email = $1 WHERE vestibule_user.id = $2"),
+            "UPDATE \"members_member\" SET email = $1 WHERE \"members_member\".id = $2"
+        );
+        assert_eq!(
+            said("INSERT INTO vestibule_user_groups (user_id, group_id) VALUES ($1, $2)"),
+            "INSERT INTO \"members_member_groups\" (\"member_id\", group_id) VALUES ($1, $2)"
+        );
+        let delete =
+            said("DELETE FROM vestibule_user WHERE id IN (SELECT id FROM vestibule_group)");
+        assert!(delete.starts_with("WITH vestibule_group AS"), "{delete}");
+        assert!(delete.contains(") DELETE FROM \"members_member\" WHERE"), "{delete}");
+    }
+
+    #[test]
+    fn a_statement_with_named_queries_of_its_own_keeps_them() {
+        let said = project().statement("WITH x AS (SELECT 1) SELECT id FROM vestibule_group, x");
+        assert!(said.starts_with("WITH vestibule_group AS"), "{said}");
+        assert!(said.contains("auth_group), x AS (SELECT 1) SELECT id"), "{said}");
+    }
+
+    #[test]
+    fn fields_of_the_projects_profiles_are_known() {
+        assert_eq!(project().table_of_field("band"), Some("profiles"));
+        assert_eq!(project().table_of_field("motto"), None);
+    }
+}
