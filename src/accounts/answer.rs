@@ -46,6 +46,7 @@ impl ErrorKind {
                 | AccountsError::Migration(_)
                 | AccountsError::File { .. }
                 | AccountsError::Server { .. }
+                | AccountsError::Schema(_)
                 | AccountsError::Cost(_)
                 | AccountsError::Hashing(_),
             ) => Self::Failed,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::nearest;
 use super::transfer::{Exported, Import, Imported};
+use super::user_page::{UserPage, UserQuery};
 use crate::domain::UserId;
 
 /// One command of an operator. Names of permissions are `app.codename`.
@@ -18,6 +19,8 @@ pub enum Command {
     UserCreate(NewUser),
     /// Lists all users by name.
     UserList {},
+    /// Looks for users and shows a page of them.
+    UserSearch(UserQuery),
     /// Shows one user.
     UserShow {
         /// Whom.
@@ -285,6 +288,8 @@ pub enum Reply {
     Done(String),
     /// All users by name.
     Users(Vec<UserRecord>),
+    /// A page of the users who were looked for.
+    UserPage(UserPage),
     /// One user.
     User(UserDetails),
     /// All groups by name.

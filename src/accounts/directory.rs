@@ -19,7 +19,7 @@ use super::database::Database;
 use super::error::{AccountsError, CommandError};
 use super::execute::{self, Names};
 use super::hashing::HashingThreads;
-use super::health::Health;
+use super::health::{DatabaseHealth, Health};
 use super::load::{self, Who};
 use super::password::{Hasher, StandIns};
 use super::settings::Settings;
@@ -42,7 +42,7 @@ impl Directory {
     /// The runtime that it is called on does all later work, and must outlive the directory's use.
     pub async fn open(settings: &Settings) -> Result<Self, AccountsError> {
         let hasher = Hasher::new(&settings.hashing)?;
-        let database = Database::open(&settings.database).await?;
+        let database = Database::open(&settings.database, &settings.schema).await?;
         let shared = Arc::new(Shared {
             stand_ins: StandIns::open(&database).await?,
             database,
@@ -112,9 +112,9 @@ impl Directory {
         self.shared.cache.changes().listen()
     }
 
-    /// Whether the database could be reached when that was last tried.
-    pub fn is_reachable(&self) -> bool {
-        self.shared.health.is_fine()
+    /// How it is with the database; a file can always be reached.
+    pub fn health(&self) -> DatabaseHealth {
+        self.shared.health.now()
     }
 
     /// How soon a change is noticed that nobody told us of; `users.refresh`.
@@ -161,11 +161,13 @@ impl Directory {
         let shared = Arc::clone(&self.shared);
         self.order(async move {
             let mut change = shared.begin_change().await?;
-            sqlx::query("UPDATE vestibule_user SET last_login = $1 WHERE id = $2")
-                .bind(load::seconds(now))
-                .bind(user.0)
-                .execute(change.sql())
-                .await?;
+            sqlx::query(
+                "UPDATE vestibule_user SET last_login = vestibule_moment($1) WHERE id = $2",
+            )
+            .bind(load::seconds(now))
+            .bind(user.0)
+            .execute(change.sql())
+            .await?;
             change.concerns(user);
             change.keeps_quiet();
             Ok(change.commit().await?)

@@ -32,6 +32,9 @@ pub enum AccountsError {
         /// What the system or the server says.
         error: sqlx::Error,
     },
+    /// The tables are not those that the settings speak of.
+    #[error("{0}")]
+    Schema(String),
     /// The settings ask for a cost that passwords cannot have.
     #[error("passwords cannot be hashed at this cost: {0}")]
     Cost(String),

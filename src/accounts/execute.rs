@@ -5,8 +5,10 @@ mod export;
 mod groups;
 mod import;
 mod names;
+mod permission_rows;
 mod permission_upkeep;
 mod permissions;
+mod user_search;
 mod users;
 
 use super::audit::Order;
@@ -51,6 +53,7 @@ async fn carry_out(
     let reply = match command {
         Command::UserCreate(new) => users::create(shared, new, now).await,
         Command::UserList {} => users::list(shared).await,
+        Command::UserSearch(query) => user_search::search(shared, &query).await,
         Command::UserShow { username } => users::show(shared, &username).await,
         Command::UserSet { username, changes } => {
             return users::set(shared, &username, changes).await;
@@ -144,7 +147,7 @@ async fn find_group(connection: &mut Connection, name: &str) -> Result<i64, Comm
 async fn find_permission(connection: &mut Connection, name: &str) -> Result<i64, CommandError> {
     let permission = fields::permission(name)?;
     let id: Option<i64> = sqlx::query_scalar(
-        "SELECT id FROM vestibule_permission WHERE app_label = $1 AND codename = $2",
+        "SELECT id FROM vestibule_permission WHERE app_label = $1 AND codename = $2 ORDER BY id",
     )
     .bind(permission.app())
     .bind(permission.codename())

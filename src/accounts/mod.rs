@@ -29,6 +29,7 @@ pub mod settings;
 mod several;
 mod shared;
 mod transfer;
+mod user_page;
 mod verification;
 mod watch;
 
@@ -44,9 +45,11 @@ pub use directory::Directory;
 pub use error::{AccountsError, CommandError, nearest};
 pub use execute::Names;
 pub use fields::check_group_name;
+pub use health::DatabaseHealth;
 pub use password::{Attributes, Validators, Weakness};
 pub use settings::Settings;
 pub use transfer::{
     Existing, Exported, GroupEntry, Import, ImportProblem, Imported, PermissionEntry, Promised,
     Record, RecordKind, Tally, UserEntry,
 };
+pub use user_page::{UserPage, UserQuery};

@@ -13,6 +13,8 @@ use crate::domain::user::UsernameRule;
 pub struct Settings {
     /// Where users are kept.
     pub database: Database,
+    /// Whose tables they are in.
+    pub schema: Schema,
     /// How soon a change is noticed that was made behind our back.
     pub refresh: Duration,
     /// What a new password hash costs.
@@ -38,6 +40,27 @@ pub enum Database {
     Postgres(PostgresUrl),
 }
 
+/// Whose tables users are in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Schema {
+    /// Our own.
+    #[default]
+    Vestibule,
+    /// Those of an existing Django project.
+    Django(DjangoTables),
+}
+
+/// What a Django project calls its tables, where it may choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DjangoTables {
+    /// That of users; those of their groups and permissions are named after it.
+    pub user_table: String,
+    /// One with a row of more fields for each user, in the column `user_id` of which the user is.
+    pub profile_table: Option<String>,
+    /// Whether triggers may be put on the project's tables, so that its changes count at once.
+    pub triggers: bool,
+}
+
 /// The cost of argon2id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hashing {
@@ -59,6 +82,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             database: Database::Sqlite(PathBuf::from("var/users.db")),
+            schema: Schema::Vestibule,
             refresh: Duration::from_secs(30),
             hashing: Hashing::default(),
             upgrade_hashes: true,

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::cache::{Cache, Known};
 use super::command::Secret;
-use super::database::{Connection, Database, Transaction};
+use super::database::{Connection, Database, Transaction, patiently};
 use super::error::{AccountsError, CommandError};
 use super::fields;
 use super::hashing::HashingThreads;
@@ -37,9 +37,13 @@ impl Shared {
         now: Timestamp,
     ) -> Result<Option<Arc<User>>, AccountsError> {
         let ticket = self.cache.ticket();
-        let mut reading = self.database.read().await?;
-        let user = load::user(&mut reading, who).await?.map(Arc::new);
-        reading.commit().await?;
+        let user = patiently(async {
+            let mut reading = self.database.read().await?;
+            let user = load::user(&mut reading, who).await?.map(Arc::new);
+            reading.commit().await?;
+            Ok(user)
+        })
+        .await?;
         match (&user, who) {
             (Some(user), _) => {
                 self.cache.store(ticket, user.id, Known::User(Arc::clone(user)), now);
@@ -56,9 +60,13 @@ impl Shared {
         now: Timestamp,
     ) -> Result<Vec<(UserId, Known)>, AccountsError> {
         let ticket = self.cache.ticket();
-        let mut reading = self.database.read().await?;
-        let mut users = several::users(&mut reading, &ids).await?;
-        reading.commit().await?;
+        let mut users = patiently(async {
+            let mut reading = self.database.read().await?;
+            let users = several::users(&mut reading, &ids).await?;
+            reading.commit().await?;
+            Ok(users)
+        })
+        .await?;
         let mut known =
             |id| users.remove(&id).map_or(Known::Gone, |user| Known::User(Arc::new(user)));
         let found: Vec<_> = ids.into_iter().map(|id| (id, known(id))).collect();

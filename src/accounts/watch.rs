@@ -3,7 +3,10 @@
 use std::sync::Weak;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::database::{Heard, Listener, Watch};
+use super::health::DatabaseHealth;
 use super::shared::Shared;
 
 /// How often it is looked whether another process has written to a file.
@@ -40,6 +43,7 @@ async fn watch_file(shared: Weak<Shared>, mut version: i64) {
 /// Forgets those of whom the server tells, and everybody when it may have told something that was
 /// not heard.
 async fn listen(shared: Weak<Shared>, mut listener: Box<Listener>) {
+    let mut cut: Option<Instant> = None;
     loop {
         let heard = listener.next().await;
         let Some(shared) = shared.upgrade() else { return };
@@ -54,14 +58,18 @@ async fn listen(shared: Weak<Shared>, mut listener: Box<Listener>) {
                 None => shared.cache.forget_all(),
             },
             Ok(Heard::Again) => {
+                cut = None;
                 shared.cache.forget_all();
-                if !shared.health.replace(true) {
+                if shared.health.replace(DatabaseHealth::Fine) != DatabaseHealth::Fine {
                     tracing::info!("the user database can be reached again");
                 }
             }
             Err(error) => {
-                if shared.health.replace(false) {
-                    tracing::error!(%error, "the user database cannot be reached");
+                let is_lost =
+                    cut.get_or_insert_with(Instant::now).elapsed() >= shared.cache.refresh();
+                let health = if is_lost { DatabaseHealth::Lost } else { DatabaseHealth::Cut };
+                if shared.health.replace(health) == DatabaseHealth::Fine {
+                    tracing::error!(%error, "the user database is out of reach");
                 }
             }
         }

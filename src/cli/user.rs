@@ -5,7 +5,9 @@ use std::path::Path;
 use clap::Subcommand;
 
 use super::{Failure, output, password, remote};
-use crate::accounts::{Change, Command, NewUser, Reply, Secret, UserDetails, UserRecord};
+use crate::accounts::{
+    Change, Command, NewUser, Reply, Secret, UserDetails, UserQuery, UserRecord,
+};
 use crate::domain::user::normalize_username;
 
 #[derive(Debug, clap::Args)]
@@ -22,8 +24,8 @@ pub(super) struct Arguments {
 enum Verb {
     /// Create a user
     Create(Create),
-    /// List all users
-    List,
+    /// List all users, or those who are looked for
+    List(List),
     /// Show a user
     Show { name: String },
     /// Change fields of a user
@@ -46,6 +48,31 @@ enum Verb {
     },
     /// Delete a user
     Delete { name: String },
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Parts of the user name, the first or last name or the e-mail address
+    #[arg(long, value_name = "WORDS")]
+    search: Option<String>,
+    /// Members of this group
+    #[arg(long)]
+    group: Option<String>,
+    /// Those who may log in (true), or may not (false)
+    #[arg(long, value_name = "BOOL")]
+    active: Option<bool>,
+    /// Those who may enter the gateway's own administration, or may not
+    #[arg(long, value_name = "BOOL")]
+    staff: Option<bool>,
+    /// Those who have every permission, or have not
+    #[arg(long, value_name = "BOOL")]
+    superuser: Option<bool>,
+    /// Those whose names come after this one
+    #[arg(long, value_name = "NAME")]
+    after: Option<String>,
+    /// At most as many, up to 1000
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    limit: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,7 +108,7 @@ struct Create {
 pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failure> {
     let command = match arguments.command {
         Verb::Create(create) => Command::UserCreate(new_user(create)?),
-        Verb::List => Command::UserList {},
+        Verb::List(list) => look_for(list),
         Verb::Show { name } => Command::UserShow { username: name },
         Verb::Set { name, changes } => Command::UserSet { username: name, changes },
         Verb::SetPassword { name, unusable: true, .. } => {
@@ -94,6 +121,25 @@ pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failu
         Verb::Delete { name } => Command::UserDelete { username: name },
     };
     show(remote::execute(file, command)?, arguments.json)
+}
+
+/// All users, or as many of them as one page has if any are looked for.
+fn look_for(list: List) -> Command {
+    let is_limited = list.limit.is_some();
+    let query = UserQuery {
+        search: list.search.unwrap_or_default(),
+        is_active: list.active,
+        is_staff: list.staff,
+        is_superuser: list.superuser,
+        group: list.group,
+        after: list.after,
+        page: 0,
+        limit: list.limit.unwrap_or(0),
+    };
+    if query == UserQuery::default() && !is_limited {
+        return Command::UserList {};
+    }
+    Command::UserSearch(query)
 }
 
 fn new_user(create: Create) -> Result<NewUser, Failure> {
@@ -122,15 +168,21 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
         Reply::Done(what) if json => output::json(&serde_json::json!({ "done": what })),
         Reply::Done(what) => output::say(&what),
         Reply::Users(users) if json => output::json(&users),
+        Reply::UserPage(page) if json => output::json(&page),
         Reply::User(user) if json => output::json(&user),
         Reply::Groups(groups) if json => output::json(&groups),
         Reply::Group(group) if json => output::json(&group),
         Reply::Permissions(permissions) if json => output::json(&permissions),
         Reply::Permission(permission) if json => output::json(&permission),
-        Reply::Users(users) => output::table(
-            ["USER", "NAME", "STATUS", "E-MAIL", "LAST LOGIN", "GROUPS"],
-            users.into_iter().map(row),
-        ),
+        Reply::Users(users) => table(users),
+        Reply::UserPage(page) => {
+            let (shown, total) = (page.users.len(), page.total);
+            table(page.users)?;
+            if (shown as u64) < total {
+                output::say(&format!("{shown} of {total}; `--after` and `--limit` show others"))?;
+            }
+            Ok(())
+        }
         Reply::User(user) => card(&user),
         Reply::Groups(groups) => super::group::list(groups),
         Reply::Group(group) => super::group::card(&group),
@@ -140,6 +192,11 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
         Reply::Imported(imported) => output::json(&imported),
         Reply::Exported(exported) => output::json(&exported),
     }
+}
+
+fn table(users: Vec<UserRecord>) -> Result<(), Failure> {
+    let head = ["USER", "NAME", "STATUS", "E-MAIL", "LAST LOGIN", "GROUPS"];
+    output::table(head, users.into_iter().map(row))
 }
 
 fn row(user: UserRecord) -> [String; 6] {

@@ -1,81 +1,32 @@
-//! `[users]`, `[permissions]` and `[groups]`.
+//! What is configured of accounts; and `[permissions]` and `[groups]`.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use super::passwords;
 use super::problem::{Problem, Span};
-use super::reader::{At, Entry, Table};
+use super::reader::{Entry, Table};
 use super::report::{Report, nearest};
+use super::users;
 use crate::accounts::check_group_name;
-use crate::accounts::settings::{Database, PostgresUrl, Settings};
+use crate::accounts::settings::Settings;
 use crate::domain::Permission;
-use crate::domain::user::UsernameRule;
 
 pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
-    let report = root.report();
-    let defaults = Settings::default();
-    let users = root.table("users");
-    let database = users.text("database").and_then(|text| {
-        if PostgresUrl::is_meant(&text.value) {
-            return postgres(report, &text);
-        }
-        report.keep("bad-value", &text.span, sqlite(&text.value))
-    });
-    let refresh = users.duration("refresh", Duration::from_secs(1));
-    let rules = [("django", UsernameRule::Django), ("book", UsernameRule::Book)];
-    let rule = users.choice("username_rule", &rules).map(|at| at.value);
-    users.not_yet("schema", "this version uses tables of its own alone");
-    users.finish(&["schema"]);
+    let users = users::read(root, state_directory);
     let passwords = passwords::read(root);
     let permissions = permissions(root);
     Settings {
-        database: database.unwrap_or_else(|| Database::Sqlite(state_directory.join("users.db"))),
-        refresh: refresh.map_or(defaults.refresh, |at| at.value),
+        database: users.database,
+        schema: users.schema,
+        refresh: users.refresh,
         hashing: passwords.hashing,
         upgrade_hashes: passwords.upgrade,
         validators: passwords.validators,
-        username_rule: rule.unwrap_or_default(),
+        username_rule: users.username_rule,
         groups: groups(root, &permissions),
         permissions,
     }
-}
-
-/// The address of a server. It is not repeated: it stands in the source line, where its password
-/// is masked.
-fn postgres(report: &Report, text: &At<String>) -> Option<Database> {
-    match PostgresUrl::parse(&text.value) {
-        Ok(url) => Some(Database::Postgres(url)),
-        Err(why) => {
-            let message = format!("this is not the address of a database: {why}");
-            let problem = Problem::error("bad-value", text.span.clone(), message);
-            report.add(problem.hint("write `postgres://USER:PASSWORD@HOST/DATABASE`"));
-            None
-        }
-    }
-}
-
-fn sqlite(text: &str) -> Result<Database, String> {
-    let malformed = |why: &str| {
-        format!(
-            "`{text}` is not a database: {why}\nhint: write `sqlite:PATH`, as in `sqlite:var/users.db`, or `postgres://USER:PASSWORD@HOST/DATABASE`"
-        )
-    };
-    let path = text
-        .strip_prefix("sqlite:")
-        .ok_or_else(|| malformed("it does not begin with `sqlite:`"))?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.is_empty() {
-        return Err(malformed("it has no path"));
-    }
-    if path.contains(":memory:") {
-        return Err(malformed("users must outlast the process"));
-    }
-    if path.contains('?') {
-        return Err(malformed("it has options"));
-    }
-    Ok(Database::Sqlite(PathBuf::from(path)))
 }
 
 /// `"polls.can_vote" = "Can vote"`, the same without quotes as `polls.can_vote`, and `models`.

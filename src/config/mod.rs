@@ -25,6 +25,7 @@ mod sessions;
 mod sites;
 mod store;
 mod upstreams;
+mod users;
 mod written;
 
 use std::path::{Path, PathBuf};

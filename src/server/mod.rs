@@ -217,7 +217,9 @@ async fn serve(
         admin::serve_socket(&server.admin_socket, Arc::clone(&gateway), Arc::clone(&reloader))?;
     if let Some(address) = server.admin_listen {
         let sessions = Arc::clone(&sessions);
-        monitoring::serve(address, exposition, sessions, Arc::clone(&stopping_now)).await?;
+        let accounts = Arc::clone(&directory);
+        let stopping = Arc::clone(&stopping_now);
+        monitoring::serve(address, exposition, sessions, accounts, stopping).await?;
     }
 
     for address in &addresses {

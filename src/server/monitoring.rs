@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 use super::reload::Reloader;
 use super::{ServeError, wall_clock};
+use crate::accounts::{DatabaseHealth, Directory};
 use crate::sessions::{Health, Sessions, Traffic};
 use crate::telemetry::{
     AccessLogWriter, AuditLog, Exposition, Gauges, Logins, OnDisk, SharedStore,
@@ -86,6 +87,7 @@ pub(super) async fn serve(
     address: SocketAddr,
     exposition: Arc<Exposition>,
     sessions: Arc<Sessions>,
+    accounts: Arc<Directory>,
     stopping: Arc<AtomicBool>,
 ) -> Result<(), ServeError> {
     let failed = |cause| ServeError::Listen {
@@ -102,10 +104,11 @@ pub(super) async fn serve(
                 continue;
             };
             let (exposition, stopping) = (Arc::clone(&exposition), Arc::clone(&stopping));
-            let sessions = Arc::clone(&sessions);
+            let (sessions, accounts) = (Arc::clone(&sessions), Arc::clone(&accounts));
             tokio::spawn(async move {
                 let service = service_fn(|request| {
-                    let answered = observe(&request, &exposition, &sessions, &stopping);
+                    let answered =
+                        observe(&request, &exposition, &sessions, accounts.health(), &stopping);
                     async { Ok::<_, Infallible>(answered) }
                 });
                 let served = http1::Builder::new()
@@ -125,6 +128,7 @@ fn observe(
     request: &Request<Incoming>,
     exposition: &Exposition,
     sessions: &Sessions,
+    users: DatabaseHealth,
     stopping: &AtomicBool,
 ) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
@@ -135,13 +139,17 @@ fn observe(
             }
         },
         (&Method::GET | &Method::HEAD, "/healthz") => {
-            answer(StatusCode::OK, TEXT, condition(&sessions.health()))
+            answer(StatusCode::OK, TEXT, condition(&sessions.health(), users))
         }
         (&Method::GET | &Method::HEAD, "/readyz") if stopping.load(Relaxed) => {
             answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n")
         }
         (&Method::GET | &Method::HEAD, "/readyz") if sessions.health() == Health::Lost => {
             let cause = "the session store is out of reach for longer than `store_grace`\n";
+            answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, cause)
+        }
+        (&Method::GET | &Method::HEAD, "/readyz") if users == DatabaseHealth::Lost => {
+            let cause = "the user database is out of reach for longer than `users.refresh`\n";
             answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, cause)
         }
         (&Method::GET | &Method::HEAD, "/readyz") => answer(StatusCode::OK, TEXT, "ready\n"),
@@ -154,9 +162,14 @@ fn observe(
 
 /// The process answers, and those who are logged in stay so: nothing that a restart would mend, so
 /// the status stays 200 for those who restart by it.
-fn condition(health: &Health) -> String {
+fn condition(health: &Health, users: DatabaseHealth) -> String {
     match health {
-        Health::Fine => "ok\n".to_owned(),
+        Health::Fine => match users {
+            DatabaseHealth::Fine => "ok\n".to_owned(),
+            DatabaseHealth::Cut | DatabaseHealth::Lost => {
+                "degraded: the user database is out of reach\n".to_owned()
+            }
+        },
         Health::NotKept(cause) => {
             format!("degraded: nobody can log in, sessions cannot be written to disk: {cause}\n")
         }

@@ -45,3 +45,4 @@ mod sites;
 mod streaming;
 mod support;
 mod tunnels;
+mod user_database;

@@ -6,6 +6,7 @@
 
 use std::future::ready;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
@@ -15,16 +16,33 @@ use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Any, Describe, Either, Execute, Executor, Postgres, SqlStr, Sqlite};
 
-use super::{dialect, notice, row};
+use super::dialect::Dialect;
+use super::django::Django;
+use super::{notice, row};
 use crate::domain::UserId;
 
 /// What queries are asked on.
 #[derive(Debug)]
-pub(in super::super) enum Connection {
-    /// On the file.
+pub(in super::super) struct Connection {
+    native: Native,
+    dialect: Arc<Dialect>,
+}
+
+#[derive(Debug)]
+pub(super) enum Native {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    /// On the server.
     Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Connection {
+    pub(super) fn is_postgres(&self) -> bool {
+        self.dialect.is_postgres
+    }
+
+    /// The tables of a Django project, if those of users are not our own.
+    pub(in super::super) fn django(&self) -> Option<&Django> {
+        self.dialect.django.as_ref()
+    }
 }
 
 /// Several queries that see one moment, or take effect together; who drops it has done nothing.
@@ -32,8 +50,8 @@ pub(in super::super) enum Connection {
 pub(in super::super) struct Transaction(Connection);
 
 impl Transaction {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self(connection)
+    pub(super) fn new(native: Native, dialect: Arc<Dialect>) -> Self {
+        Self(Connection { native, dialect })
     }
 
     /// Tells other gateways, when this is committed, who is another from then on.
@@ -42,7 +60,7 @@ impl Transaction {
         is_quiet: bool,
         whom: &[UserId],
     ) -> Result<(), sqlx::Error> {
-        if let Connection::Postgres(postgres) = &mut self.0
+        if let Native::Postgres(postgres) = &mut self.0.native
             && !whom.is_empty()
         {
             sqlx::query("SELECT pg_notify($1, current_setting('vestibule.writer') || ' ' || $2)")
@@ -56,9 +74,9 @@ impl Transaction {
 
     /// Makes it last.
     pub(in super::super) async fn commit(self) -> Result<(), sqlx::Error> {
-        match self.0 {
-            Connection::Sqlite(transaction) => transaction.commit().await,
-            Connection::Postgres(transaction) => transaction.commit().await,
+        match self.0.native {
+            Native::Sqlite(transaction) => transaction.commit().await,
+            Native::Postgres(transaction) => transaction.commit().await,
         }
     }
 }
@@ -95,16 +113,14 @@ impl<'c> Executor<'c> for &'c mut Connection {
             Ok(arguments) => arguments.unwrap_or_default(),
             Err(error) => return failed(sqlx::Error::Encode(error)),
         };
-        match self {
-            Connection::Sqlite(sqlite) => match arguments.convert_into::<SqliteArguments>() {
-                Ok(arguments) => of_sqlite(sqlite.fetch_many((query.sql(), Some(arguments)))),
+        let sql = self.dialect.say(query.sql());
+        match &mut self.native {
+            Native::Sqlite(sqlite) => match arguments.convert_into::<SqliteArguments>() {
+                Ok(arguments) => of_sqlite(sqlite.fetch_many((sql, Some(arguments)))),
                 Err(error) => failed(sqlx::Error::Encode(error)),
             },
-            Connection::Postgres(postgres) => match arguments.convert_into::<PgArguments>() {
-                Ok(arguments) => {
-                    let sql = dialect::for_postgres(query.sql());
-                    of_postgres(postgres.fetch_many((sql, Some(arguments))))
-                }
+            Native::Postgres(postgres) => match arguments.convert_into::<PgArguments>() {
+                Ok(arguments) => of_postgres(postgres.fetch_many((sql, Some(arguments)))),
                 Err(error) => failed(sqlx::Error::Encode(error)),
             },
         }

@@ -1,26 +1,57 @@
-//! What PostgreSQL says otherwise than SQLite, in statements and in migrations.
+//! How a statement is said to this database and these tables.
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-/// A list of numbers in one parameter, as SQLite reads it.
-const NUMBERS: &str = "json_each(";
+use super::django::{Dates, Django};
+use super::statement::replace_calls;
 
-/// The same statement for PostgreSQL.
-pub(super) fn for_postgres(sql: SqlStr) -> SqlStr {
-    if !sql.as_str().contains(NUMBERS) {
-        return sql;
+/// A list of numbers in one parameter.
+const NUMBERS: &str = "json_each";
+
+/// A moment that is written to the table of users, in seconds.
+const MOMENT: &str = "vestibule_moment";
+
+/// What makes of our statements those of a database.
+#[derive(Debug, Default)]
+pub(in super::super) struct Dialect {
+    pub(super) is_postgres: bool,
+    /// The tables of a Django project, if those of users are not our own.
+    pub(super) django: Option<Django>,
+}
+
+impl Dialect {
+    /// The same statement, as it is said here.
+    pub(super) fn say(&self, sql: SqlStr) -> SqlStr {
+        let text = sql.as_str();
+        let has_numbers = self.is_postgres && text.contains(NUMBERS);
+        if !has_numbers && !text.contains(MOMENT) && self.django.is_none() {
+            return sql;
+        }
+        let mut text = replace_calls(text, MOMENT, |seconds| self.moment(seconds));
+        if has_numbers {
+            text = replace_calls(&text, NUMBERS, numbers);
+        }
+        if let Some(django) = &self.django {
+            text = django.statement(&text);
+        }
+        // Parameters are still parameters: nothing that somebody typed is in it.
+        AssertSqlSafe(text).into_sql_str()
     }
-    let mut parts = sql.as_str().split(NUMBERS);
-    let mut statement = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (parameter, rest) = part.split_once(')').unwrap_or((part, ""));
-        statement += &format!(
-            "(SELECT CAST(value AS BIGINT) AS value
-              FROM json_array_elements_text(CAST({parameter} AS JSON))) AS numbers{rest}"
-        );
+
+    fn moment(&self, seconds: &str) -> String {
+        match (&self.django, self.is_postgres) {
+            (None, _) => seconds.to_owned(),
+            (Some(_), false) => Dates::Text.write(seconds),
+            (Some(_), true) => Dates::Timestamps.write(seconds),
+        }
     }
-    // Parameters are still parameters: nothing that somebody typed is in it.
-    AssertSqlSafe(statement).into_sql_str()
+}
+
+fn numbers(parameter: &str) -> String {
+    format!(
+        "(SELECT CAST(value AS BIGINT) AS value
+          FROM json_array_elements_text(CAST({parameter} AS JSON))) AS numbers"
+    )
 }
 
 /// What a migration for SQLite is written with, and what PostgreSQL knows it as.
@@ -30,25 +61,15 @@ const TYPES: [(&str, &str); 3] = [
     (" REAL", " DOUBLE PRECISION"),
 ];
 
-/// A migration that was written for SQLite.
+/// A migration that was written for SQLite. Names are sorted by bytes as there, in whatever
+/// language the server sorts otherwise.
 pub(super) fn migration_for_postgres(sql: &str) -> SqlStr {
     let mut sql = sql.to_owned();
     for (sqlite, postgres) in TYPES {
         sql = sql.replace(sqlite, postgres);
     }
-    AssertSqlSafe(sorted_by_bytes(&sql)).into_sql_str()
-}
-
-/// With `COLLATE "C"` behind each `VARCHAR(…)`: names are sorted by bytes then, as in SQLite, in
-/// whatever language the server sorts otherwise.
-fn sorted_by_bytes(sql: &str) -> String {
-    let mut parts = sql.split(" VARCHAR(");
-    let mut sorted = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (length, rest) = part.split_once(')').unwrap_or((part, ""));
-        sorted += &format!(" VARCHAR({length}) COLLATE \"C\"{rest}");
-    }
-    sorted
+    let sorted = |length: &str| format!(" VARCHAR({length}) COLLATE \"C\"");
+    AssertSqlSafe(replace_calls(&sql, " VARCHAR", sorted)).into_sql_str()
 }
 
 #[cfg(test)]
@@ -58,11 +79,14 @@ mod tests {
     #[test]
     fn lists_of_numbers_are_read_from_one_text() {
         let sql = "SELECT 1 WHERE 1 IN (SELECT value FROM json_each($1)) AND $2 = 2";
-        let sql = for_postgres(SqlStr::from_static(sql));
-        assert!(sql.as_str().contains("json_array_elements_text(CAST($1 AS JSON))) AS numbers)"));
-        assert!(sql.as_str().ends_with("AND $2 = 2"));
-        let same = "SELECT id FROM vestibule_user WHERE id = $1";
-        assert_eq!(for_postgres(SqlStr::from_static(same)).as_str(), same);
+        let postgres = Dialect { is_postgres: true, django: None };
+        let said = postgres.say(SqlStr::from_static(sql));
+        assert!(said.as_str().contains("json_array_elements_text(CAST($1 AS JSON))) AS numbers)"));
+        assert!(said.as_str().ends_with("AND $2 = 2"));
+        assert_eq!(Dialect::default().say(SqlStr::from_static(sql)).as_str(), sql);
+        let moment = "UPDATE vestibule_user SET last_login = vestibule_moment($1) WHERE id = $2";
+        let said = Dialect::default().say(SqlStr::from_static(moment));
+        assert_eq!(said.as_str(), "UPDATE vestibule_user SET last_login = $1 WHERE id = $2");
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub(in super::super) struct Django {
     /// The column of the user in the tables of groups and permissions; `user_id`, unless the
     /// project has a model of its own.
     user_column: String,
-    /// Fields of profiles that are columns of the project's own table.
-    profile_fields: Vec<String>,
+    /// The project's own table of profiles, and those of its columns that are fields.
+    profile: Option<(String, Vec<String>)>,
     /// What has to go before a user can.
     before_delete: Vec<String>,
 }
@@ -92,7 +92,8 @@ impl Django {
             dates.read("date_joined"),
             quoted(user)
         );
-        let table = |ours, query: String, theirs: &str| Table { ours, query, theirs: quoted(theirs) };
+        let table =
+            |ours, query: String, theirs: &str| Table { ours, query, theirs: quoted(theirs) };
         let of_user = |column: &str, theirs: &str| {
             format!("SELECT {} AS user_id, {column} FROM {}", quoted(&user_column), quoted(theirs))
         };
@@ -116,7 +117,7 @@ impl Django {
                 "auth_group_permissions",
             ),
         ];
-        let mut profile_fields = Vec::new();
+        let mut fields = None;
         if let Some(profile) = &names.profile_table {
             let hint = "`profile_table` names the table of profiles";
             let mut columns = existing(connection, profile, hint).await?;
@@ -129,7 +130,8 @@ impl Django {
             columns.retain(|(name, _)| name != "id" && name != "user_id");
             let query = profile_query(connection, profile, &columns);
             tables.push(table("vestibule_profile", query, "vestibule_profile"));
-            profile_fields = columns.into_iter().map(|(name, _)| name).collect();
+            let names = columns.into_iter().map(|(name, _)| name).collect();
+            fields = Some((profile.clone(), names));
         }
         // What Django's admin did for a user is deleted with the user, as Django does itself.
         let log = columns_of(connection, "django_admin_log").await?;
@@ -138,7 +140,7 @@ impl Django {
         } else {
             vec!["DELETE FROM django_admin_log WHERE user_id = $1".to_owned()]
         };
-        Ok(Self { tables, user_column, profile_fields, before_delete })
+        Ok(Self { tables, user_column, profile: fields, before_delete })
     }
 
     /// The statement for these tables.
@@ -184,14 +186,15 @@ impl Django {
         }
     }
 
-    /// Whether this field of profiles is the project's own.
-    pub(super) fn has_profile_field(&self, field: &str) -> bool {
-        self.profile_fields.iter().any(|known| known == field)
+    /// The project's own table of which this field of profiles is a column.
+    pub(in super::super) fn table_of_field(&self, field: &str) -> Option<&str> {
+        let (table, fields) = self.profile.as_ref()?;
+        fields.iter().any(|known| known == field).then_some(table.as_str())
     }
 
     /// What has to be done before a user is deleted, each with the number as `$1`.
-    pub(super) fn before_delete(&self) -> &[String] {
-        &self.before_delete
+    pub(in super::super) fn before_delete(&self) -> Vec<String> {
+        self.before_delete.clone()
     }
 
     /// The tables in which a change may make somebody another, with the column of the user.
@@ -272,7 +275,8 @@ fn profile_query(connection: &Connection, table: &str, columns: &[Column]) -> St
         );
     }
     // Named in full: in SQLite a named query may not read what has its own name.
-    let ours = if connection.is_postgres() { "vestibule_profile" } else { "main.vestibule_profile" };
+    let ours =
+        if connection.is_postgres() { "vestibule_profile" } else { "main.vestibule_profile" };
     query + &format!("SELECT user_id, field, value FROM {ours}")
 }
 
@@ -291,10 +295,7 @@ async fn existing(
     Ok(columns)
 }
 
-async fn columns_of(
-    connection: &mut Connection,
-    table: &str,
-) -> Result<Vec<Column>, sqlx::Error> {
+async fn columns_of(connection: &mut Connection, table: &str) -> Result<Vec<Column>, sqlx::Error> {
     let (query, name) = if connection.is_postgres() {
         let query = "SELECT CAST(attname AS TEXT), CAST(format_type(atttypid, NULL) AS TEXT)
                      FROM pg_attribute
@@ -311,4 +312,77 @@ async fn columns_of(
 /// A name of something in the database, which may be a word of SQL.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project() -> Django {
+        let table = |ours, query: &str, theirs: &str| Table {
+            ours,
+            query: query.to_owned(),
+            theirs: quoted(theirs),
+        };
+        Django {
+            tables: vec![
+                table("vestibule_user", "SELECT id FROM members_member", "members_member"),
+                table(
+                    "vestibule_user_groups",
+                    "SELECT member_id AS user_id, group_id FROM members_member_groups",
+                    "members_member_groups",
+                ),
+                table("vestibule_group", "SELECT id, name FROM auth_group", "auth_group"),
+            ],
+            user_column: "member_id".to_owned(),
+            profile: Some(("profiles".to_owned(), vec!["band".to_owned()])),
+            before_delete: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_read_stands_before_the_statement_once() {
+        let said = project().statement(
+            "SELECT name FROM vestibule_group WHERE id IN (
+                 SELECT group_id FROM vestibule_user_groups WHERE user_id = $1)
+             OR 'vestibule_user' IN (SELECT name FROM vestibule_group)",
+        );
+        let queries = "WITH vestibule_group AS NOT MATERIALIZED (SELECT id, name FROM auth_group), \
+                       vestibule_user_groups AS NOT MATERIALIZED \
+                       (SELECT member_id AS user_id, group_id FROM members_member_groups) SELECT";
+        assert!(said.starts_with(queries), "{said}");
+        assert!(said.contains("WHERE user_id = $1"), "{said}");
+        let ours = "SELECT secret FROM vestibule_stand_in";
+        assert_eq!(project().statement(ours), ours);
+    }
+
+    #[test]
+    fn what_is_written_is_named_as_there() {
+        let said = |sql| project().statement(sql);
+        assert_eq!(
+            said("UPDATE vestibule_user SET email = $1 WHERE vestibule_user.id = $2"),
+            "UPDATE \"members_member\" SET email = $1 WHERE \"members_member\".id = $2"
+        );
+        assert_eq!(
+            said("INSERT INTO vestibule_user_groups (user_id, group_id) VALUES ($1, $2)"),
+            "INSERT INTO \"members_member_groups\" (\"member_id\", group_id) VALUES ($1, $2)"
+        );
+        let delete =
+            said("DELETE FROM vestibule_user WHERE id IN (SELECT id FROM vestibule_group)");
+        assert!(delete.starts_with("WITH vestibule_group AS"), "{delete}");
+        assert!(delete.contains(") DELETE FROM \"members_member\" WHERE"), "{delete}");
+    }
+
+    #[test]
+    fn a_statement_with_named_queries_of_its_own_keeps_them() {
+        let said = project().statement("WITH x AS (SELECT 1) SELECT id FROM vestibule_group, x");
+        assert!(said.starts_with("WITH vestibule_group AS"), "{said}");
+        assert!(said.contains("auth_group), x AS (SELECT 1) SELECT id"), "{said}");
+    }
+
+    #[test]
+    fn fields_of_the_projects_profiles_are_known() {
+        assert_eq!(project().table_of_field("band"), Some("profiles"));
+        assert_eq!(project().table_of_field("motto"), None);
+    }
 }

@@ -1,32 +1,67 @@
-//! The tables, brought up to date: one set of migrations for both databases.
+//! Our tables, brought up to date: one set of migrations for both databases.
 
+use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, Migrator};
 
 use super::dialect;
 use crate::accounts::AccountsError;
+use crate::accounts::settings::Schema;
 
 // A build does not see a new file here by itself: touch this one.
 static MIGRATIONS: Migrator = sqlx::migrate!("src/accounts/migrations");
 
-/// Applies what is missing to a file, in a transaction that writes alone: sqlx's own lock is
-/// empty for SQLite, and two processes may start on a new file at the same time.
+/// The first one, which makes the tables that a Django project has already.
+const ACCOUNTS: i64 = 1;
+
+/// What of the first one is still needed beside the tables of a Django project. It refers to none
+/// of them, which would change what happens when Django deletes a user.
+const BESIDE_DJANGO: &str = "CREATE TABLE vestibule_profile (
+    user_id BIGINT NOT NULL,
+    field VARCHAR(100) NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (user_id, field)
+);";
+
+/// Where it is written down what was applied: with a name of ours where somebody else may have
+/// such a table. A file of our own had sqlx's from the beginning.
+const APPLIED: &str = "vestibule_migrations";
+
+/// Applies what is missing to a file, in a transaction that writes alone: sqlx's own lock is empty
+/// for SQLite, and two processes may start on a new file at the same time.
 pub(super) async fn of_sqlite(
     connection: &mut sqlx::SqliteConnection,
+    schema: &Schema,
 ) -> Result<(), AccountsError> {
     // `run` does the same, but its future is not `Send` for a borrowed connection.
-    Ok(MIGRATIONS.run_direct(None, connection, false).await?)
+    match schema {
+        Schema::Vestibule => MIGRATIONS.run_direct(None, connection, false).await?,
+        Schema::Django(_) => {
+            migrator(schema, |sql| sql).run_direct(None, connection, false).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The same on a server, where whoever writes is alone as well.
-pub(super) async fn of_postgres(connection: &mut sqlx::PgConnection) -> Result<(), AccountsError> {
-    let translated = MIGRATIONS.iter().map(|migration| Migration {
-        sql: dialect::migration_for_postgres(migration.sql.as_str()),
+pub(super) async fn of_postgres(
+    connection: &mut sqlx::PgConnection,
+    schema: &Schema,
+) -> Result<(), AccountsError> {
+    let migrator = migrator(schema, |sql| dialect::migration_for_postgres(sql.as_str()));
+    Ok(migrator.run_direct(None, connection, false).await?)
+}
+
+fn migrator(schema: &Schema, translate: fn(sqlx::SqlStr) -> sqlx::SqlStr) -> Migrator {
+    let translated = MIGRATIONS.iter().map(|migration| {
+        let sql = match schema {
+            Schema::Django(_) if migration.version == ACCOUNTS => BESIDE_DJANGO.into_sql_str(),
+            Schema::Vestibule | Schema::Django(_) => migration.sql.clone(),
+        };
         // The checksum stays that of the file, so that a better translation is no other migration.
-        ..migration.clone()
+        Migration { sql: translate(sql), ..migration.clone() }
     });
-    let mut migrations = Migrator::with_migrations(translated.collect());
-    // Beside the tables of an application, which may have migrations of sqlx itself.
-    migrations.dangerous_set_table_name("vestibule_migrations");
-    migrations.set_locking(false);
-    Ok(migrations.run_direct(None, connection, false).await?)
+    let mut migrator = Migrator::with_migrations(translated.collect());
+    migrator.dangerous_set_table_name(APPLIED);
+    migrator.set_locking(false);
+    migrator
 }

@@ -8,8 +8,9 @@ use sqlx::{Executor as _, Postgres as Server};
 use super::address::PostgresUrl;
 use super::listener::Listener;
 use super::migrations;
-use super::triggers::{self, Watched};
+use super::triggers;
 use crate::accounts::AccountsError;
+use crate::accounts::settings::Schema;
 
 /// Connections to a server.
 ///
@@ -42,16 +43,19 @@ const SESSION: &str = "SET idle_in_transaction_session_timeout = '30s';
                        SET statement_timeout = '60s';
                        SET lock_timeout = '10s'";
 
-/// Where a change may make somebody another.
-const WATCHED: [Watched<'_>; 7] = [
-    Watched { table: "vestibule_user", user: Some("id") },
-    Watched { table: "vestibule_user_groups", user: Some("user_id") },
-    Watched { table: "vestibule_user_permissions", user: Some("user_id") },
-    Watched { table: "vestibule_profile", user: Some("user_id") },
-    Watched { table: "vestibule_group", user: None },
-    Watched { table: "vestibule_group_permissions", user: None },
-    Watched { table: "vestibule_permission", user: None },
+/// Where a change may make somebody another, with the column of the user if a row concerns but one.
+const OURS: [(&str, Option<&str>); 7] = [
+    ("vestibule_user", Some("id")),
+    ("vestibule_user_groups", Some("user_id")),
+    ("vestibule_user_permissions", Some("user_id")),
+    ("vestibule_profile", Some("user_id")),
+    ("vestibule_group", None),
+    ("vestibule_group_permissions", None),
+    ("vestibule_permission", None),
 ];
+
+/// What is ours of these beside the tables of a Django project.
+const BESIDE: [(&str, Option<&str>); 1] = [("vestibule_profile", Some("user_id"))];
 
 /// A name that no other process has.
 fn name() -> Result<String, AccountsError> {
@@ -61,7 +65,7 @@ fn name() -> Result<String, AccountsError> {
 
 impl Postgres {
     /// Connects, and brings the tables up to date.
-    pub(super) async fn open(url: &PostgresUrl) -> Result<Self, AccountsError> {
+    pub(super) async fn open(url: &PostgresUrl, schema: &Schema) -> Result<Self, AccountsError> {
         let unreachable = |error| AccountsError::Server { url: url.clone(), error };
         let options: PgConnectOptions = url.options().map_err(unreachable)?;
         let writer =
@@ -70,8 +74,12 @@ impl Postgres {
             pool(READERS, READING_TIMEOUT).connect_with(options).await.map_err(unreachable)?;
         let database = Self { writer, readers, name: name()? };
         let mut transaction = database.write().await?;
-        migrations::of_postgres(&mut transaction).await?;
-        triggers::install(&mut transaction, &WATCHED).await?;
+        migrations::of_postgres(&mut transaction, schema).await?;
+        let watched = match schema {
+            Schema::Vestibule => &OURS[..],
+            Schema::Django(_) => &BESIDE[..],
+        };
+        triggers::install(&mut transaction, watched).await?;
         transaction.commit().await?;
         Ok(database)
     }
@@ -96,6 +104,18 @@ impl Postgres {
     pub(super) async fn listen(&self) -> Result<Listener, sqlx::Error> {
         let options = PgConnectOptions::clone(&self.writer.connect_options());
         Listener::start(options, self.name.clone()).await
+    }
+
+    /// Has the server tell what others do to these tables.
+    pub(super) async fn put_triggers(
+        &self,
+        tables: &[(String, Option<String>)],
+    ) -> Result<(), sqlx::Error> {
+        let tables: Vec<_> =
+            tables.iter().map(|(table, user)| (table.as_str(), user.as_deref())).collect();
+        let mut transaction = self.write().await?;
+        triggers::install(&mut transaction, &tables).await?;
+        transaction.commit().await
     }
 
     pub(super) fn is_closed(&self) -> bool {

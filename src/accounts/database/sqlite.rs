@@ -10,8 +10,9 @@ use sqlx::sqlite::{
 
 use super::migrations;
 use crate::accounts::AccountsError;
+use crate::accounts::settings::Schema;
 
-/// SQLite in WAL mode, where readers never wait for the writer.
+/// SQLite; a file of our own is in WAL mode, where readers never wait for the writer.
 ///
 /// With one writing connection, writers of this process queue here instead of in SQLite's busy
 /// handler, which is not fair; other processes are waited for there.
@@ -27,25 +28,35 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Sqlite {
-    /// Opens the database, makes it if it is not there, and brings its tables up to date.
-    pub(super) async fn open(path: &Path) -> Result<Self, AccountsError> {
+    /// Opens the file, makes it if it is ours and not there, and brings our tables up to date.
+    pub(super) async fn open(path: &Path, schema: &Schema) -> Result<Self, AccountsError> {
         let file_error = |error| AccountsError::File { path: path.to_owned(), error };
         // Absolute, so that SQLite never takes it for a `file:` URI.
         let path = std::path::absolute(path).map_err(file_error)?;
-        make_private_file(&path)?;
+        match schema {
+            Schema::Vestibule => make_private_file(&path)?,
+            Schema::Django(_) if path.exists() => {}
+            Schema::Django(_) => {
+                return Err(AccountsError::Schema(format!(
+                    "there is no database `{}`\nhint: `python manage.py migrate` makes it",
+                    path.display()
+                )));
+            }
+        }
 
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let writing = options
-            .clone()
-            .journal_mode(SqliteJournalMode::Wal)
-            // A right that was taken away must not come back with the power.
-            .synchronous(SqliteSynchronous::Full);
+        // A right that was taken away must not come back with the power.
+        let mut writing = options.clone().synchronous(SqliteSynchronous::Full);
+        // How a project keeps its file is the project's own affair.
+        if *schema == Schema::Vestibule {
+            writing = writing.journal_mode(SqliteJournalMode::Wal);
+        }
         let writer = connect_patiently(writing).await?;
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-        migrations::of_sqlite(&mut transaction).await?;
+        migrations::of_sqlite(&mut transaction, schema).await?;
         transaction.commit().await?;
         // Not before the tables are there: a reader would keep its view of none.
         let readers = pool(4).connect_with(options.pragma("query_only", "ON")).await?;

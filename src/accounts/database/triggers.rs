@@ -2,14 +2,6 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// A table whose changes concern users.
-pub(super) struct Watched<'a> {
-    /// Its name.
-    pub(super) table: &'a str,
-    /// The column with the user's number; none where a row may concern many.
-    pub(super) user: Option<&'a str>,
-}
-
 /// The function behind all of them. Our own writers say who they are, and tell precisely what they
 /// did themselves. The number in its name is that of its text.
 const TELL: &str = r"
@@ -42,12 +34,13 @@ const TELL: &str = r"
 /// What happens to a table, and the rows of it that are looked at.
 const EVENTS: [(&str, &str); 3] = [("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")];
 
-/// Puts triggers on the tables that have none yet. It locks each for a moment.
+/// Puts triggers on the tables that have none yet, each with the column that has the number of the
+/// user, if a row concerns but one. It locks each for a moment.
 pub(super) async fn install(
     connection: &mut PgConnection,
-    tables: &[Watched<'_>],
+    tables: &[(&str, Option<&str>)],
 ) -> Result<(), sqlx::Error> {
-    for Watched { table, user } in tables {
+    for &(table, user) in tables {
         let there: Option<i32> = sqlx::query_scalar(
             "SELECT 1 FROM pg_trigger
              WHERE tgrelid = to_regclass($1) AND tgname = 'vestibule_tells_1_truncate'",

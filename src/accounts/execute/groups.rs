@@ -84,6 +84,13 @@ pub(in super::super) async fn show(shared: &Shared, name: &str) -> Result<Reply,
     Ok(Reply::Group(GroupDetails { name: name.to_owned(), permissions, members }))
 }
 
+/// A group, and what refers to it; the tables of a Django project do not cascade.
+const DELETE: [&str; 3] = [
+    "DELETE FROM vestibule_user_groups WHERE group_id = $1",
+    "DELETE FROM vestibule_group_permissions WHERE group_id = $1",
+    "DELETE FROM vestibule_group WHERE id = $1",
+];
+
 /// Deletes a group.
 pub(in super::super) async fn delete(shared: &Shared, name: &str) -> Result<Reply, CommandError> {
     let mut change = shared.begin_change().await?;
@@ -91,7 +98,9 @@ pub(in super::super) async fn delete(shared: &Shared, name: &str) -> Result<Repl
     for member in members(change.sql(), id).await? {
         change.concerns(member);
     }
-    sqlx::query("DELETE FROM vestibule_group WHERE id = $1").bind(id).execute(change.sql()).await?;
+    for statement in DELETE {
+        sqlx::query(statement).bind(id).execute(change.sql()).await?;
+    }
     change.commit().await?;
     Ok(Reply::Done(format!("deleted the group `{name}`")))
 }

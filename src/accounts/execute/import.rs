@@ -177,7 +177,8 @@ async fn complete(
 ) -> Result<(), CommandError> {
     if entry.is_active == Some(false) || entry.last_login.is_some() || entry.date_joined.is_some() {
         sqlx::query(
-            "UPDATE vestibule_user SET is_active = $1, last_login = $2, date_joined = $3
+            "UPDATE vestibule_user SET is_active = $1, last_login = vestibule_moment($2),
+                    date_joined = vestibule_moment($3)
              WHERE id = $4",
         )
         .bind(entry.is_active.unwrap_or(true))
@@ -208,12 +209,15 @@ async fn write_update(
         users::store_hash(change.sql(), id, &hash).await?;
     }
     if let Some((last_login, date_joined)) = update.moments {
-        sqlx::query("UPDATE vestibule_user SET last_login = $1, date_joined = $2 WHERE id = $3")
-            .bind(last_login)
-            .bind(date_joined)
-            .bind(id.0)
-            .execute(change.sql())
-            .await?;
+        sqlx::query(
+            "UPDATE vestibule_user SET last_login = vestibule_moment($1),
+                    date_joined = vestibule_moment($2) WHERE id = $3",
+        )
+        .bind(last_login)
+        .bind(date_joined)
+        .bind(id.0)
+        .execute(change.sql())
+        .await?;
     }
     for name in update.groups.added {
         let group = find_group(change.sql(), &name).await?;

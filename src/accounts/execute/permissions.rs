@@ -7,7 +7,7 @@ use super::super::database::Connection;
 use super::super::error::{AccountsError, CommandError};
 use super::super::fields;
 use super::super::shared::Shared;
-use super::{conflict_or, find_group, find_permission, find_user, members};
+use super::{find_group, find_permission, find_user, members, permission_rows};
 use crate::domain::{Permission, UserId};
 
 /// Creates the permissions that the file declares, and describes them as it does.
@@ -32,15 +32,11 @@ pub(in super::super) async fn declare(
     }
     let mut change = shared.begin_change().await?;
     for (permission, description) in missing {
-        sqlx::query(
-            "INSERT INTO vestibule_permission (app_label, codename, name) VALUES ($1, $2, $3)
-             ON CONFLICT (app_label, codename) DO UPDATE SET name = excluded.name",
-        )
-        .bind(permission.app())
-        .bind(permission.codename())
-        .bind(description)
-        .execute(change.sql())
-        .await?;
+        if permission_rows::exists(change.sql(), permission).await? {
+            permission_rows::describe(change.sql(), permission, description).await?;
+        } else {
+            permission_rows::insert(change.sql(), permission, description).await?;
+        }
     }
     Ok(change.commit().await?)
 }
@@ -54,15 +50,11 @@ pub(in super::super) async fn create(
     let permission = fields::permission(permission)?;
     fields::check_description(description)?;
     let mut change = shared.begin_change().await?;
-    sqlx::query("INSERT INTO vestibule_permission (app_label, codename, name) VALUES ($1, $2, $3)")
-        .bind(permission.app())
-        .bind(permission.codename())
-        .bind(description)
-        .execute(change.sql())
-        .await
-        .map_err(|error| {
-            conflict_or(error, || format!("there is a permission `{permission}` already"))
-        })?;
+    if permission_rows::exists(change.sql(), &permission).await? {
+        let message = format!("there is a permission `{permission}` already");
+        return Err(CommandError::Conflict(message));
+    }
+    permission_rows::insert(change.sql(), &permission, description).await?;
     change.commit().await?;
     Ok(Reply::Done(format!("created the permission `{permission}`")))
 }
@@ -141,15 +133,20 @@ pub(in super::super) async fn revoke(
     from: &Holder,
 ) -> Result<Reply, CommandError> {
     let mut change = shared.begin_change().await?;
-    let id = find_permission(change.sql(), permission).await?;
+    find_permission(change.sql(), permission).await?;
+    // By name: in a Django project two models may have permissions that are called the same.
+    let named_so = fields::permission(permission)?;
     let query = match from {
         Holder::User(username) => {
             let (user, _) = find_user(change.sql(), username).await?;
             change.concerns(user);
             sqlx::query(
-                "DELETE FROM vestibule_user_permissions WHERE permission_id = $1 AND user_id = $2",
+                "DELETE FROM vestibule_user_permissions WHERE permission_id IN (
+                     SELECT id FROM vestibule_permission WHERE app_label = $1 AND codename = $2)
+                 AND user_id = $3",
             )
-            .bind(id)
+            .bind(named_so.app())
+            .bind(named_so.codename())
             .bind(user.0)
         }
         Holder::Group(name) => {
@@ -158,9 +155,12 @@ pub(in super::super) async fn revoke(
                 change.concerns(member);
             }
             sqlx::query(
-                "DELETE FROM vestibule_group_permissions WHERE permission_id = $1 AND group_id = $2",
+                "DELETE FROM vestibule_group_permissions WHERE permission_id IN (
+                     SELECT id FROM vestibule_permission WHERE app_label = $1 AND codename = $2)
+                 AND group_id = $3",
             )
-            .bind(id)
+            .bind(named_so.app())
+            .bind(named_so.codename())
             .bind(group)
         }
     };

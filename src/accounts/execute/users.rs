@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use sqlx::AssertSqlSafe;
+
 use super::super::command::{
     Change, NewUser, Outcome, Reply, Secret, ShutOut, UserDetails, UserRecord,
 };
-use super::super::database::Connection;
+use super::super::database::{Connection, Django};
 use super::super::error::CommandError;
 use super::super::fields;
 use super::super::load::{self, UserRow, Who};
@@ -88,7 +90,7 @@ pub(super) async fn insert(
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO vestibule_user (username, first_name, last_name, email, password,
                                      is_staff, is_active, is_superuser, date_joined)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, vestibule_moment($9)) RETURNING id",
     )
     .bind(&new.username)
     .bind(&new.first_name)
@@ -187,7 +189,7 @@ pub(in super::super) async fn show(shared: &Shared, username: &str) -> Result<Re
     }))
 }
 
-fn record(row: UserRow, groups: Vec<String>) -> UserRecord {
+pub(super) fn record(row: UserRow, groups: Vec<String>) -> UserRecord {
     UserRecord {
         id: row.id,
         username: row.username,
@@ -280,6 +282,12 @@ pub(super) async fn set_profile(
     value: String,
 ) -> Result<(), CommandError> {
     fields::check_profile(&field, &value)?;
+    if let Some(table) = connection.django().and_then(|django| django.table_of_field(&field)) {
+        return Err(CommandError::Invalid(format!(
+            "`{field}` is a column of the project's own table `{table}`\n\
+             hint: change it in the application"
+        )));
+    }
     let query = if value.is_empty() {
         sqlx::query("DELETE FROM vestibule_profile WHERE user_id = $1 AND field = $2")
             .bind(user)
@@ -344,6 +352,14 @@ async fn store_password(
     Ok((id, name))
 }
 
+/// A user, and what our tables know of one; those of a Django project do not cascade.
+const DELETE: [&str; 4] = [
+    "DELETE FROM vestibule_profile WHERE user_id = $1",
+    "DELETE FROM vestibule_user_groups WHERE user_id = $1",
+    "DELETE FROM vestibule_user_permissions WHERE user_id = $1",
+    "DELETE FROM vestibule_user WHERE id = $1",
+];
+
 /// Deletes a user.
 pub(in super::super) async fn delete(
     shared: &Shared,
@@ -352,11 +368,14 @@ pub(in super::super) async fn delete(
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
-    sqlx::query("DELETE FROM vestibule_user WHERE id = $1")
-        .bind(id.0)
-        .execute(change.sql())
-        .await?;
-    change.commit().await?;
+    let by_django = change.sql().django().map_or_else(Vec::new, Django::before_delete);
+    for statement in by_django {
+        sqlx::query(AssertSqlSafe(statement)).bind(id.0).execute(change.sql()).await?;
+    }
+    for statement in DELETE {
+        sqlx::query(statement).bind(id.0).execute(change.sql()).await?;
+    }
+    change.commit().await.map_err(|error| still_needed(error, &name))?;
     let reply = Reply::Done(format!("deleted the user `{name}`"));
     let shut_out = ShutOut { user: id, username: name, because: "the user was deleted" };
     Ok(Outcome { reply, shut_out: vec![shut_out] })
@@ -371,4 +390,16 @@ pub(super) async fn store_hash(
     let update = "UPDATE vestibule_user SET password = $1 WHERE id = $2";
     sqlx::query(update).bind(hash).bind(id).execute(connection).await?;
     Ok(())
+}
+
+/// Makes of a reference that would lead nowhere the conflict that it is: only Django knows what
+/// else of its tables goes with a user.
+fn still_needed(error: sqlx::Error, username: &str) -> CommandError {
+    match error.as_database_error() {
+        Some(cause) if cause.is_foreign_key_violation() => CommandError::Conflict(format!(
+            "other tables of the application refer to the user `{username}`\n\
+             hint: delete the user there, or `vestibule user set {username} is_active=false`"
+        )),
+        Some(_) | None => error.into(),
+    }
 }

@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod gate;
 pub(crate) mod mailbox;
 pub(crate) mod people;
+pub(crate) mod postgres;
 pub(crate) mod readings;
 pub(crate) mod recorder;
 pub(crate) mod redis;
