@@ -24,10 +24,12 @@ mod hashing;
 mod health;
 mod load;
 mod password;
+mod registration;
 pub mod settings;
 mod several;
 mod shared;
 mod transfer;
+mod user_change;
 mod verification;
 mod watch;
 
@@ -44,6 +46,10 @@ pub use error::{AccountsError, CommandError, nearest};
 pub use execute::Names;
 pub use fields::check_group_name;
 pub use password::{Attributes, Validators, Weakness};
+pub use registration::{
+    Decided, Invitation, InvitationDigest, InvitationRecord, Invited, NewInvitation,
+    NewRegistration, Registered, RegistrationRecord, Waiting,
+};
 pub use settings::Settings;
 pub use transfer::{
     Existing, Exported, GroupEntry, Import, ImportProblem, Imported, PermissionEntry, Promised,

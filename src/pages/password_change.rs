@@ -10,7 +10,7 @@ use super::reauthentication::Reauthenticated;
 use super::refusal::Notice;
 use super::setup::sentence;
 use super::{Answer, PageRequest, Pages, answer};
-use crate::accounts::{By, Command, CommandError};
+use crate::accounts::{Attributes, By, Command, CommandError, Weakness};
 use crate::domain::session_data::DataChange;
 use crate::domain::{SessionKey, Verified};
 use crate::web::cookie;
@@ -66,6 +66,11 @@ impl Pages {
         let text = |name| form.value(name).unwrap_or_default();
         let (old, new) = (text("old_password"), text("new_password1"));
         let mut wrong = Wrong::of(&form);
+        let about = Attributes::from(&**identity.user());
+        let weaknesses = self.state.directory.check_new_password(new, &about).err();
+        if wrong.first.is_empty() && wrong.second.is_empty() {
+            wrong.second.extend(weaknesses.iter().flatten().map(Weakness::to_string));
+        }
         if wrong.old.is_empty() {
             match self.reauthenticate(request, identity, old).await? {
                 Ok(proof) if wrong.is_nothing() => {

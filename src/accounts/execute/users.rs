@@ -61,7 +61,7 @@ pub(super) struct Checked {
     pub(super) hash: String,
 }
 
-async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandError> {
+pub(super) async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandError> {
     new.username = fields::username(&new.username, shared.username_rule)?;
     new.email = fields::email(&new.email)?;
     fields::check_name("first name", &new.first_name)?;
@@ -204,7 +204,7 @@ fn record(row: UserRow, groups: Vec<String>) -> UserRecord {
 }
 
 /// RFC 3339 in UTC; the bare number for a moment that has no date.
-fn date_time(seconds: i64) -> String {
+pub(super) fn date_time(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| seconds.to_string(), |moment| moment.to_string())
 }
@@ -222,6 +222,8 @@ pub(in super::super) async fn set(
     for field in changes {
         if let Change::IsActive(is_active) = field {
             is_deactivated = !is_active;
+            // Whoever decides that need not wait for anybody.
+            super::registrations::forget(change.sql(), id).await?;
         }
         set_field(change.sql(), id, field, shared.username_rule).await?;
     }
@@ -352,10 +354,7 @@ pub(in super::super) async fn delete(
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
-    sqlx::query("DELETE FROM vestibule_user WHERE id = $1")
-        .bind(id.0)
-        .execute(change.sql())
-        .await?;
+    remove(change.sql(), id).await?;
     change.commit().await?;
     let reply = Reply::Done(format!("deleted the user `{name}`"));
     let shut_out = ShutOut { user: id, username: name, because: "the user was deleted" };
@@ -370,5 +369,11 @@ pub(super) async fn store_hash(
 ) -> Result<(), sqlx::Error> {
     let update = "UPDATE vestibule_user SET password = $1 WHERE id = $2";
     sqlx::query(update).bind(hash).bind(id).execute(connection).await?;
+    Ok(())
+}
+
+/// Takes a user out of the database.
+pub(super) async fn remove(connection: &mut Connection, id: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM vestibule_user WHERE id = $1").bind(id.0).execute(connection).await?;
     Ok(())
 }
