@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::by::By;
-use super::command::{Command, Outcome, ShutOut};
+use super::command::{Command, Outcome, Reply, ShutOut};
 use super::directory::Directory;
 use super::error::{AccountsError, CommandError};
+use super::registration::Decided;
 use crate::domain::Timestamp;
 
 /// What a refused command is answered with.
@@ -74,6 +75,8 @@ pub struct Answer {
     pub json: Vec<u8>,
     /// The users whose sessions are to be ended.
     pub shut_out: Vec<ShutOut>,
+    /// What is to be told to somebody who registered.
+    pub decided: Option<Decided>,
 }
 
 /// Carries out the command in `body`.
@@ -90,14 +93,19 @@ pub async fn answer(directory: &Directory, body: &[u8], by: &By, now: Timestamp)
         ))),
     };
     match outcome {
-        Ok(Outcome { reply, shut_out }) => Answer { status: 200, json: json(&reply), shut_out },
+        Ok(Outcome { reply, shut_out }) => {
+            let json = json(&reply);
+            let decided = if let Reply::Decided(decided) = reply { Some(decided) } else { None };
+            Answer { status: 200, json, shut_out, decided }
+        }
         Err(error) => {
             let kind = ErrorKind::of(&error);
             if kind == ErrorKind::Failed {
                 tracing::error!(%error, "a command failed");
             }
             let complaint = Complaint { error: error.to_string(), kind };
-            Answer { status: kind.status(), json: json(&complaint), shut_out: Vec::new() }
+            let (status, json) = (kind.status(), json(&complaint));
+            Answer { status, json, shut_out: Vec::new(), decided: None }
         }
     }
 }

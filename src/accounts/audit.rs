@@ -41,6 +41,7 @@ impl From<&By> for Person {
         match by {
             By::Operator(name) => Self { name: name.clone(), id: None },
             By::User(user) => Self::from(&**user),
+            By::Visitor(_) => Self { name: by.to_string(), id: None },
         }
     }
 }
@@ -134,7 +135,31 @@ impl Order {
             Command::Export { after: None, passwords } => {
                 order(Event::Exported, vec![("with_passwords", (*passwords).into())])
             }
-            Command::Import(_)
+            Command::Register(new) => {
+                let details =
+                    vec![("email", text(&new.email)), ("groups", new.groups.clone().into())];
+                about(Event::Registered, &new.username, details)
+            }
+            Command::RegistrationConfirm { username } => {
+                about(Event::RegistrationConfirmed, username, Vec::new())
+            }
+            Command::RegistrationApprove { username } => {
+                about(Event::RegistrationApproved, username, Vec::new())
+            }
+            Command::RegistrationReject { username } => {
+                about(Event::RegistrationRejected, username, Vec::new())
+            }
+            Command::InvitationCreate(new) => order(
+                Event::InvitationCreated,
+                vec![("email", text(&new.email)), ("groups", new.groups.clone().into())],
+            ),
+            Command::InvitationRevoke { id } => {
+                order(Event::InvitationRevoked, vec![("invitation", text(&id.to_string()))])
+            }
+            Command::RegistrationList {}
+            | Command::InvitationList {}
+            | Command::UserSearch(_)
+            | Command::Import(_)
             | Command::Export { .. }
             | Command::UserList {}
             | Command::UserShow { .. }

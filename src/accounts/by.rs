@@ -1,6 +1,7 @@
 //! Who orders a change: for the log, and for what he or she may order.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::domain::User;
@@ -12,6 +13,8 @@ pub enum By {
     Operator(String),
     /// A user at one of the gateway's own pages.
     User(Arc<User>),
+    /// Somebody at the registration page, by the address.
+    Visitor(IpAddr),
 }
 
 impl By {
@@ -26,6 +29,7 @@ impl fmt::Display for By {
         match self {
             Self::Operator(name) => f.write_str(name),
             Self::User(user) => f.write_str(&user.username),
+            Self::Visitor(address) => write!(f, "a visitor from {address}"),
         }
     }
 }

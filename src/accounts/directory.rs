@@ -22,9 +22,11 @@ use super::hashing::HashingThreads;
 use super::health::{DatabaseHealth, Health};
 use super::load::{self, Who};
 use super::password::{Hasher, StandIns};
+use super::registration::{Invitation, InvitationDigest};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::watch::watch;
+use crate::domain::user::UsernameRule;
 use crate::domain::{Timestamp, User, UserId};
 
 /// Users, groups and permissions: asked by every request, changed by commands.
@@ -233,6 +235,51 @@ impl Directory {
             let names = load::usernames(&mut reading, ids).await?;
             reading.commit().await?;
             Ok(names)
+        })
+        .await
+    }
+
+    /// The invitation with this token, if it is good at `now`.
+    pub async fn invitation(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<Invitation>, AccountsError> {
+        let (shared, digest) = (Arc::clone(&self.shared), InvitationDigest::of(token));
+        self.ask(async move {
+            let mut reading = shared.database.read().await?;
+            let found = execute::find_invitation(&mut reading, &digest, now).await?;
+            reading.commit().await?;
+            Ok(found.map(|found| Invitation { digest, email: found.email }))
+        })
+        .await
+    }
+
+    /// Which names users may be given.
+    pub fn username_rule(&self) -> UsernameRule {
+        self.shared.username_rule
+    }
+
+    /// Whether somebody has this user name, in whatever case it is written.
+    pub async fn is_taken(&self, username: &str) -> Result<bool, AccountsError> {
+        let (shared, username) = (Arc::clone(&self.shared), username.to_owned());
+        self.ask(async move {
+            let mut reading = shared.database.read().await?;
+            let is_taken = execute::is_taken(&mut reading, &username).await?;
+            reading.commit().await?;
+            Ok(is_taken)
+        })
+        .await
+    }
+
+    /// The user name of an account with this address that is in use, if there is one.
+    pub async fn owner_of_address(&self, email: &str) -> Result<Option<String>, AccountsError> {
+        let (shared, email) = (Arc::clone(&self.shared), email.to_owned());
+        self.ask(async move {
+            let mut reading = shared.database.read().await?;
+            let owner = execute::owner_of(&mut reading, &email).await?;
+            reading.commit().await?;
+            Ok(owner)
         })
         .await
     }

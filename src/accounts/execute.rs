@@ -4,10 +4,12 @@ mod declared_groups;
 mod export;
 mod groups;
 mod import;
+mod invitations;
 mod names;
 mod permission_rows;
 mod permission_upkeep;
 mod permissions;
+mod registrations;
 mod user_search;
 mod users;
 
@@ -22,9 +24,11 @@ use crate::domain::user::normalize_username;
 use crate::domain::{Timestamp, UserId};
 
 pub(super) use declared_groups::declare_groups;
+pub(super) use invitations::find as find_invitation;
 pub use names::Names;
 pub(super) use names::names;
 pub(super) use permissions::declare;
+pub(super) use registrations::{is_taken, owner_of};
 pub(super) use users::{create_first_superuser, has_users};
 
 /// Carries out one command, and writes down what came of it; when this returns, the users whom it
@@ -95,6 +99,18 @@ async fn carry_out(
         }
         Command::Import(import) => return import::import(shared, import, by, now).await,
         Command::Export { after, passwords } => export::export(shared, after, passwords, by).await,
+        Command::Register(new) => registrations::register(shared, new, now).await,
+        Command::RegistrationConfirm { username } => {
+            registrations::confirm(shared, &username).await
+        }
+        Command::RegistrationList {} => registrations::list(shared).await,
+        Command::RegistrationApprove { username } => {
+            registrations::approve(shared, &username).await
+        }
+        Command::RegistrationReject { username } => registrations::reject(shared, &username).await,
+        Command::InvitationCreate(new) => invitations::create(shared, new, by, now).await,
+        Command::InvitationList {} => invitations::list(shared, now).await,
+        Command::InvitationRevoke { id } => invitations::revoke(shared, id).await,
     };
     reply.map(Outcome::from)
 }

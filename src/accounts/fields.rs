@@ -4,6 +4,7 @@ use super::command::Secret;
 use super::error::CommandError;
 use super::password::{Attributes, Validators, Weakness};
 use crate::domain::Permission;
+use crate::domain::email_address::{EmailAddress, NotAnAddress};
 use crate::domain::password::MAX_PASSWORD_LENGTH;
 use crate::domain::user::{self, UsernameRule};
 
@@ -60,16 +61,9 @@ pub(super) fn email(address: &str) -> Result<String, CommandError> {
     if address.is_empty() {
         return Ok(String::new());
     }
-    match address.split_once('@') {
-        Some((local, domain))
-            if !local.is_empty()
-                && !domain.is_empty()
-                && !domain.contains('@')
-                && !address.contains(|c: char| c.is_whitespace() || ",;<>\"".contains(c)) =>
-        {
-            Ok(format!("{local}@{}", domain.to_lowercase()))
-        }
-        Some(_) | None => Err(invalid(&format_args!(
+    match EmailAddress::parse(address) {
+        Ok(address) => Ok(address.to_string()),
+        Err(NotAnAddress) => Err(invalid(&format_args!(
             "`{}` is not an e-mail address\nhint: write `name@example.org`",
             address.escape_debug()
         ))),

@@ -25,10 +25,12 @@ mod hashing;
 mod health;
 mod load;
 mod password;
+mod registration;
 pub mod settings;
 mod several;
 mod shared;
 mod transfer;
+mod user_change;
 mod user_page;
 mod verification;
 mod watch;
@@ -47,6 +49,10 @@ pub use execute::Names;
 pub use fields::check_group_name;
 pub use health::DatabaseHealth;
 pub use password::{Attributes, Validators, Weakness};
+pub use registration::{
+    Decided, Invitation, InvitationDigest, InvitationRecord, Invited, NewInvitation,
+    NewRegistration, Registered, RegistrationRecord, Waiting,
+};
 pub use settings::Settings;
 pub use transfer::{
     Existing, Exported, GroupEntry, Import, ImportProblem, Imported, PermissionEntry, Promised,

@@ -8,6 +8,7 @@ mod explanation;
 mod export;
 mod group;
 mod import;
+mod invitation;
 mod lockout;
 mod long_list;
 mod mail;
@@ -16,6 +17,7 @@ mod page;
 mod password;
 mod permission;
 mod progress;
+mod registration;
 mod reload;
 mod remote;
 mod serve;
@@ -65,6 +67,10 @@ enum Command {
     Import(import::Arguments),
     /// Write users, groups and permissions as `import` takes them back
     Export(export::Arguments),
+    /// List new accounts that wait to be let in; approve or reject them
+    Registration(registration::Arguments),
+    /// Make, list and revoke links that invite people to register
+    Invitation(invitation::Arguments),
     /// List, show, end and copy sessions, and save what can be read of damaged ones
     Session(session::Arguments),
     /// Show letters that wait or were given up, try them again, send one to try things out
@@ -109,6 +115,8 @@ pub fn run() -> ExitCode {
         Command::Permission(arguments) => permission::run(arguments, file),
         Command::Import(arguments) => import::run(arguments, file),
         Command::Export(arguments) => export::run(&arguments, file),
+        Command::Registration(arguments) => registration::run(arguments, file),
+        Command::Invitation(arguments) => invitation::run(arguments, file),
         Command::Session(arguments) => session::run(arguments, file),
         Command::Mail(arguments) => mail::run(&arguments, file),
         Command::Lockout(arguments) => lockout::run(arguments, file),

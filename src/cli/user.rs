@@ -174,6 +174,11 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
         Reply::Group(group) if json => output::json(&group),
         Reply::Permissions(permissions) if json => output::json(&permissions),
         Reply::Permission(permission) if json => output::json(&permission),
+        Reply::Registered(registered) => output::json(&registered),
+        Reply::Decided(decided) => output::say(&decided.done),
+        Reply::Registrations(registrations) if json => output::json(&registrations),
+        Reply::Invited(invited) if json => output::json(&invited),
+        Reply::Invitations(invitations) if json => output::json(&invitations),
         Reply::Users(users) => table(users),
         Reply::UserPage(page) => {
             let (shown, total) = (page.users.len(), page.total);
@@ -191,6 +196,9 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
         // Their commands look at the replies themselves.
         Reply::Imported(imported) => output::json(&imported),
         Reply::Exported(exported) => output::json(&exported),
+        Reply::Registrations(registrations) => super::registration::list(registrations),
+        Reply::Invited(invited) => super::invitation::card(&invited),
+        Reply::Invitations(invitations) => super::invitation::list(invitations),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::problem::{Problem, Span};
 use super::reader::Table;
+use super::registration;
 use crate::domain::RequestPath;
 use crate::pages::settings::{Lockout, Settings};
 
@@ -13,7 +14,6 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The settings of the pages, and where `prefix` stands if it does.
 pub(super) fn read(root: &Table<'_>, public_url: Option<String>) -> (Settings, Option<Span>) {
     let table = root.table("accounts");
-    let report = table.report();
     let defaults = Settings::default();
     let prefix = table.parsed("prefix", prefix);
     let login_redirect_url = table.parsed("login_redirect_url", destination);
@@ -22,14 +22,9 @@ pub(super) fn read(root: &Table<'_>, public_url: Option<String>) -> (Settings, O
         "" => Err("`templates` is empty\nhint: leave it out for the built-in pages"),
         directory => Ok(PathBuf::from(directory)),
     });
-    if let Some(registration) = table.text("registration")
-        && registration.value != "closed"
-    {
-        let message = "in this version nobody can register";
-        let problem = Problem::error("not-yet", registration.span, message);
-        report.add(problem.hint("write `registration = \"closed\"`, or leave it out"));
-    }
     let password_reset_timeout = table.duration("password_reset_timeout", SECOND);
+    let registration =
+        registration::read(&table, root.entry("mail").is_some() && public_url.is_some());
     table.finish(&[]);
     let place = prefix.as_ref().map(|at| at.span.clone());
     let prefix = prefix.map_or(defaults.prefix, |at| at.value);
@@ -42,6 +37,7 @@ pub(super) fn read(root: &Table<'_>, public_url: Option<String>) -> (Settings, O
         sends_mail: defaults.sends_mail,
         password_reset_timeout: password_reset_timeout
             .map_or(defaults.password_reset_timeout, |at| at.value),
+        registration,
         lockout: lockout(root, defaults.lockout),
         prefix,
     };

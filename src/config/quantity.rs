@@ -20,7 +20,7 @@ const SIZE: [(&str, u64); 5] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
 /// Reads a duration: numbers with units, the largest unit first, `"1h30m"`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let malformed =
         || format!("`{text}` is not a duration\nhint: write `30s`, `5m`, `1h30m` or `2w`");
     let mut rest = text.trim();

@@ -127,6 +127,18 @@ events! {
     Setup = "setup",
     /// An account is made.
     UserCreated = "user_created",
+    /// A visitor asks for an account at the registration page.
+    Registered = "registered",
+    /// The owner of a new account follows the link to its address.
+    RegistrationConfirmed = "registration_confirmed",
+    /// The staff lets in who waits for that.
+    RegistrationApproved = "registration_approved",
+    /// The staff turns down who waits to be let in; the account is deleted.
+    RegistrationRejected = "registration_rejected",
+    /// A link is made that somebody can register with once.
+    InvitationCreated = "invitation_created",
+    /// Such a link is taken back.
+    InvitationRevoked = "invitation_revoked",
     /// Fields of an account change.
     UserChanged = "user_changed",
     /// An account gets another password.

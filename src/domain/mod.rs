@@ -22,12 +22,14 @@
 pub mod audit;
 pub mod authorize;
 pub mod client;
+pub mod email_address;
 pub mod identity;
 pub mod link;
 pub mod next_path;
 pub mod password;
 pub mod path;
 pub mod permission;
+pub mod reserved;
 pub mod rule;
 pub mod session;
 pub mod session_data;

@@ -32,6 +32,7 @@ pub(super) struct BoundField {
     value: String,
     errors: Vec<String>,
     is_required: bool,
+    is_read_only: bool,
     is_focused: bool,
 }
 
@@ -80,6 +81,7 @@ impl BoundField {
             value: String::new(),
             errors: Vec::new(),
             is_required: true,
+            is_read_only: false,
             is_focused: false,
         }
     }
@@ -100,6 +102,12 @@ impl BoundField {
     #[must_use]
     pub(super) fn optional(self) -> Self {
         Self { is_required: false, ..self }
+    }
+
+    /// The field, whose value is settled.
+    #[must_use]
+    pub(super) fn read_only(self) -> Self {
+        Self { is_read_only: true, ..self }
     }
 
     fn id(&self) -> String {
@@ -141,6 +149,7 @@ impl BoundField {
         write!(out, " autocomplete=\"{}\"", self.autocomplete)?;
         for (applies, attribute) in [
             (self.is_required, " required"),
+            (self.is_read_only, " readonly"),
             (self.is_focused, " autofocus"),
             (!self.errors.is_empty(), " aria-invalid=\"true\""),
         ] {
@@ -193,7 +202,7 @@ impl BoundForm {
     /// cursor.
     pub(super) fn new(mut fields: Vec<BoundField>) -> Self {
         let is_wrong = |field: &BoundField| !field.errors.is_empty();
-        let is_empty = |field: &BoundField| field.value.is_empty();
+        let is_empty = |field: &BoundField| field.value.is_empty() && !field.is_read_only;
         let first = fields.iter().position(is_wrong).or_else(|| fields.iter().position(is_empty));
         if let Some(field) = first.and_then(|at| fields.get_mut(at)) {
             field.is_focused = true;
@@ -218,6 +227,23 @@ impl BoundForm {
     /// The `form` of a template.
     pub(super) fn into_value(self) -> Value {
         Value::from_object(self)
+    }
+
+    /// A form with every field that a page of ours has, to try templates with.
+    pub(super) fn sample(errors: &[&str]) -> Value {
+        let errors: Vec<_> = errors.iter().map(|&error| error.to_owned()).collect();
+        let username = BoundField::username("ada");
+        let email = BoundField::email("email", "E-mail address", "ada@example.org");
+        let passwords = ["password", "old_password"]
+            .map(|name| BoundField::current_password(name, "Password"))
+            .into_iter()
+            .chain(
+                ["password1", "password2", "new_password1", "new_password2"]
+                    .map(|name| BoundField::new_password(name, "Password").explained("Help.")),
+            );
+        let fields = [username, email].into_iter().chain(passwords);
+        let fields = fields.map(|field| field.with_errors(errors.clone())).collect();
+        Self::new(fields).with_errors(errors).into_value()
     }
 
     fn write_all(&self, tag: &str, out: &mut impl Write) -> fmt::Result {

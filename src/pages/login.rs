@@ -152,6 +152,7 @@ impl Pages {
         let names = context! {
             form => form(username, failure),
             next => next.map(NextPath::as_str).unwrap_or_default(),
+            register_url => self.registration_link(next),
         };
         let status = failure.map_or(StatusCode::OK, Failure::status);
         let mut response = self.form_page(request, status, "registration/login.html", names)?;

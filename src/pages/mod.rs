@@ -19,28 +19,29 @@ mod login;
 mod logout;
 mod next;
 mod own_sessions;
+mod page_request;
 mod password_change;
 mod password_reset;
 mod password_reset_confirm;
 mod profile;
 mod reauthentication;
 mod refusal;
+mod registration;
 pub mod settings;
 mod setup;
 mod templates;
 mod throttle;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response};
+use http::{HeaderValue, Method, Response};
 use minijinja::{Value, context};
 use tokio::sync::Mutex;
 
 use crate::accounts::Directory;
-use crate::domain::{Client, Device, Identity, Links, SessionId, SessionKey, Timestamp, Visitor};
+use crate::domain::{Links, Timestamp, Visitor};
 use crate::mail::Outbox;
 use crate::sessions::{self, Sessions};
 use crate::web::glance::Glance;
@@ -57,6 +58,7 @@ use throttle::Throttle;
 
 pub use answer::refusal_of;
 pub use credentials::Checked;
+pub use page_request::PageRequest;
 pub use refusal::{Asked, Audience};
 pub use settings::{Lockout, Settings};
 pub use templates::TemplateError;
@@ -83,6 +85,7 @@ pub struct State {
     throttle: Throttle,
     known_browsers: KnownBrowsers,
     checks: Checks,
+    registrations: Allowance,
     setup: setup::Offer,
     links: Links,
     outbox: Arc<Outbox>,
@@ -107,6 +110,7 @@ impl State {
             sessions,
             csrf: Csrf::new(csrf_key),
             throttle: Throttle::new(&csrf_key),
+            registrations: Allowance::new(20, LETTER_WINDOW),
             known_browsers: KnownBrowsers::new(&csrf_key),
             checks: Checks::default(),
             setup: setup::Offer::default(),
@@ -124,34 +128,8 @@ impl State {
         self.throttle.sweep(now);
         self.letter_requests.sweep(now);
         self.letters_to.sweep(now);
+        self.registrations.sweep(now);
     }
-}
-
-/// A request to one of the gateway's own pages, with its body.
-#[derive(Debug)]
-pub struct PageRequest {
-    /// The method.
-    pub method: Method,
-    /// What stands below the prefix, in lower case, such as `login/`.
-    pub page: String,
-    /// Path and query as they were sent.
-    pub target: String,
-    /// The host as it was sent.
-    pub host: String,
-    /// Whether the visitor came by TLS.
-    pub is_secure: bool,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body, no longer than [`Pages::MAX_FORM`].
-    pub body: Bytes,
-    /// The visitor's address.
-    pub address: IpAddr,
-    /// Who is asking.
-    pub visitor: Visitor,
-    /// The session's id if the visitor is signed in, or else the one that the browser sent.
-    pub session_id: Option<SessionId>,
-    /// When.
-    pub now: Timestamp,
 }
 
 /// An answer, or what stands in the way of one.
@@ -174,6 +152,12 @@ enum Page<'p> {
     EmailChangeLink,
     EmailChangeComplete,
     Profile,
+    Register,
+    RegisterDone,
+    /// The link to confirm an address with: the number of the user, and the token.
+    RegisterConfirm(&'p str, &'p str),
+    /// The form for the bearer of an invitation.
+    Invitation(&'p str),
     Sessions,
     Setup(&'p str),
     Stylesheet,
@@ -196,6 +180,8 @@ impl<'p> Page<'p> {
             "email_change/done/" => Self::EmailChangeDone,
             "email_change/complete/" => Self::EmailChangeComplete,
             "profile/" => Self::Profile,
+            "register/" => Self::Register,
+            "register/done/" => Self::RegisterDone,
             "sessions/" => Self::Sessions,
             "static/style.css" => Self::Stylesheet,
             "login"
@@ -205,13 +191,30 @@ impl<'p> Page<'p> {
             | "password_reset"
             | "email_change"
             | "profile"
+            | "register"
             | "sessions" => Self::Unfinished,
             _ if name.starts_with("reset/") => Self::PasswordResetLink,
             _ if name.starts_with("email_change/") => Self::EmailChangeLink,
             _ => {
+                if let Some(rest) = name.strip_prefix("register/") {
+                    return Self::find_registration(rest);
+                }
                 let token = name.strip_prefix("setup/")?;
                 Self::Setup(token.strip_suffix('/')?)
             }
+        })
+    }
+
+    /// What stands below `register/`.
+    fn find_registration(rest: &'p str) -> Option<Self> {
+        // Programs that make links of what people write leave the last slash out.
+        let Some(rest) = rest.strip_suffix('/') else { return Some(Self::Unfinished) };
+        Some(match rest.strip_prefix("confirm/") {
+            Some(link) => {
+                let (user, token) = link.split_once('/')?;
+                Self::RegisterConfirm(user, token)
+            }
+            None => Self::Invitation(rest),
         })
     }
 
@@ -225,6 +228,9 @@ impl<'p> Page<'p> {
             | Self::PasswordResetLink
             | Self::EmailChange
             | Self::EmailChangeLink
+            | Self::Register
+            | Self::RegisterConfirm(..)
+            | Self::Invitation(_)
             | Self::Sessions
             | Self::Setup(_) => "GET, HEAD, POST",
             Self::Home
@@ -234,6 +240,7 @@ impl<'p> Page<'p> {
             | Self::EmailChangeDone
             | Self::EmailChangeComplete
             | Self::Profile
+            | Self::RegisterDone
             | Self::Stylesheet
             | Self::Unfinished => "GET, HEAD",
         }
@@ -303,6 +310,14 @@ impl Pages {
             Page::EmailChangeLink => self.email_change_link_page(request).await,
             Page::EmailChangeComplete => self.email_change_complete_page(request),
             Page::Profile => self.profile_page(request),
+            Page::Register if is_post => self.register(request, None).await,
+            Page::Register => self.registration_page(request, None).await,
+            Page::RegisterDone => self.registration_done_page(request),
+            Page::RegisterConfirm(user, token) => {
+                self.confirm_registration(request, user, token, is_post).await
+            }
+            Page::Invitation(token) if is_post => self.register(request, Some(token)).await,
+            Page::Invitation(token) => self.registration_page(request, Some(token)).await,
             Page::Sessions if is_post => self.end_sessions(request).await,
             Page::Sessions => self.sessions_page(request).await,
             Page::Setup(token) => self.set_up(request, token, is_post).await,
@@ -346,45 +361,8 @@ impl Pages {
             password_reset_url => self.password_reset_url(),
             email_change_url => self.letters().map(|_| self.url("email_change/")),
             profile_url => self.url("profile/"),
+            register_url => self.registration_url(),
             sessions_url => self.url("sessions/"),
-        }
-    }
-}
-
-impl PageRequest {
-    fn query(&self) -> Option<&str> {
-        self.target.split_once('?').map(|(_, query)| query)
-    }
-
-    /// Who the visitor is, if that is known.
-    fn identity(&self) -> Option<&Identity> {
-        match &self.visitor {
-            Visitor::SignedIn(identity) => Some(identity),
-            Visitor::Anonymous | Visitor::Guest(_) => None,
-        }
-    }
-
-    /// The key of the visitor's session; none of one that is over.
-    fn session_key(&self) -> Option<SessionKey> {
-        self.visitor.user().and(self.session_id.as_ref()).map(SessionKey::of)
-    }
-
-    /// Where the request comes from, as a session that it begins remembers it.
-    fn client(&self) -> Client {
-        let user_agent = self.headers.get(http::header::USER_AGENT);
-        let user_agent = user_agent.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Client { address: self.address, device: Device::of(user_agent) }
-    }
-
-    /// The `request` of templates.
-    fn scope(&self) -> Value {
-        context! {
-            method => self.method.as_str(),
-            path => self.target.split('?').next(),
-            query => self.query().unwrap_or_default(),
-            host => &*self.host,
-            address => self.address.to_string(),
-            is_secure => self.is_secure,
         }
     }
 }

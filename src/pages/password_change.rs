@@ -66,10 +66,10 @@ impl Pages {
         let text = |name| form.value(name).unwrap_or_default();
         let (old, new) = (text("old_password"), text("new_password1"));
         let mut wrong = Wrong::of(&form);
+        let about = Attributes::from(&**identity.user());
+        let weaknesses = self.state.directory.check_new_password(new, &about).err();
         if wrong.first.is_empty() && wrong.second.is_empty() {
-            let about = Attributes::from(&**identity.user());
-            let found = self.state.directory.check_new_password(new, &about).err();
-            wrong.second.extend(found.iter().flatten().map(Weakness::to_string));
+            wrong.second.extend(weaknesses.iter().flatten().map(Weakness::to_string));
         }
         if wrong.old.is_empty() {
             match self.reauthenticate(request, identity, old).await? {

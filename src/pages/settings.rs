@@ -20,8 +20,39 @@ pub struct Settings {
     pub sends_mail: bool,
     /// How long the links in mail are good: Django's `PASSWORD_RESET_TIMEOUT`.
     pub password_reset_timeout: Duration,
+    /// Who may make an account.
+    pub registration: Registration,
     /// What slows down whoever guesses passwords.
     pub lockout: Lockout,
+}
+
+/// The keys of `[accounts]` that are about registration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// Who may make an account.
+    pub who: WhoMayRegister,
+    /// Whether an account can be used only after the link in a mail was followed; then there is
+    /// mail.
+    pub confirm_email: bool,
+    /// The groups that everybody joins who does.
+    pub groups: Vec<String>,
+    /// The domains of addresses with which that is possible, in lower case; with all, when there
+    /// are none.
+    pub domains: Vec<String>,
+}
+
+/// Who may make an account at the registration page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WhoMayRegister {
+    /// Nobody; operators make the accounts.
+    #[default]
+    Nobody,
+    /// Whoever comes by.
+    Everybody,
+    /// The same, and then the account waits for the staff.
+    Approved,
+    /// Whoever was given a link.
+    Invited,
 }
 
 /// `[lockout]`.
@@ -47,6 +78,7 @@ impl Default for Settings {
             public_url: None,
             sends_mail: false,
             password_reset_timeout: Duration::from_secs(3 * 24 * 60 * 60),
+            registration: Registration::default(),
             lockout: Lockout {
                 enabled: true,
                 failures: 5,

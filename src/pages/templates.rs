@@ -1,17 +1,20 @@
 //! The pages' templates: Jinja, built in, and each replaceable by a file of the same name.
 
 mod of_mail;
+mod of_registration;
+mod samples;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::bound_form;
 use crate::domain::Timestamp;
+use samples::samples;
 
 /// The templates that every gateway has, under Django's names where Django has them.
 const BUILT_IN: [(&str, &str); 11] = [
@@ -36,7 +39,7 @@ const BUILT_IN: [(&str, &str); 11] = [
 
 /// All of them.
 fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
-    BUILT_IN.into_iter().chain(of_mail::OF_MAIL)
+    BUILT_IN.into_iter().chain(of_mail::OF_MAIL).chain(of_registration::OF_REGISTRATION)
 }
 
 /// The stylesheet's name in the directory of templates.
@@ -97,7 +100,9 @@ impl Templates {
         let of_statuses = templates.files.0.keys().map(String::as_str);
         let of_statuses = of_statuses.filter(|name| status_of(name).is_some());
         for name in built_in().map(|(name, _)| name).chain(of_statuses) {
-            templates.render(name, sample())?;
+            for sample in samples() {
+                templates.render(name, sample)?;
+            }
         }
         Ok(templates)
     }
@@ -124,11 +129,11 @@ impl Templates {
 
     fn add(&mut self, name: &str, source: String) -> Result<(), TemplateError> {
         self.environment
-            .add_template_owned(name.to_owned(), source)
+            .add_template_owned(name.to_owned(), with_csrf_input(source))
             .map_err(|error| self.files.locate(name, &error))
     }
 
-    /// Adds the `.html` files in a directory, and the texts that letters have, under their paths below it.
+    /// Adds the `.html` files in a directory, and the texts of letters, under their paths below it.
     fn add_directory(
         &mut self,
         directory: &Path,
@@ -208,7 +213,45 @@ fn environment() -> Environment<'static> {
     environment.add_filter("date", date);
     environment.add_filter("ago", ago);
     environment.add_filter("capfirst", capfirst);
+    environment.add_filter("escape", escaped);
+    environment.add_filter("e", escaped);
     environment
+}
+
+/// Django's `{% csrf_token %}` is `{{ csrf_input }}` in Jinja, as Django's own Jinja backend has it.
+/// Nothing moves to another line.
+fn with_csrf_input(source: String) -> String {
+    let mut rest = source.as_str();
+    let mut translated = String::new();
+    while let Some((before, tag)) = rest.split_once("{%") {
+        let Some((inside, after)) = tag.split_once("%}") else { break };
+        translated.push_str(before);
+        match inside.trim_matches(|c: char| c.is_whitespace() || c == '-') {
+            "csrf_token" => translated.push_str("{{ csrf_input }}"),
+            _ => {
+                translated.push_str("{%");
+                translated.push_str(inside);
+                translated.push_str("%}");
+            }
+        }
+        rest = after;
+    }
+    if translated.is_empty() {
+        return source;
+    }
+    translated.push_str(rest);
+    translated
+}
+
+/// `text|escape`: what may stand in a page; nothing is escaped twice.
+fn escaped(value: &Value) -> Result<Value, minijinja::Error> {
+    if value.is_safe() {
+        return Ok(value.clone());
+    }
+    let mut text = String::new();
+    let shown = if value.is_undefined() { String::new() } else { value.to_string() };
+    escape(&shown, &mut text)?;
+    Ok(Value::from_safe_string(text))
 }
 
 /// Escapes as Django does. The engine's own way escapes `/` too, which is safe and makes every
@@ -250,28 +293,9 @@ fn capfirst(text: String) -> String {
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
-/// Every template is tried with this when it is loaded, so that most mistakes are found then and
-/// not by a visitor.
-fn sample() -> Value {
-    let field = || context! { id => "id", name => "name", label => "Label", value => "" };
-    context! {
-        user => crate::web::scope::UserScope::of(&crate::domain::Visitor::Anonymous),
-        perms => crate::web::scope::PermsScope::of(&crate::domain::Visitor::Anonymous),
-        form => context! {
-            username => field(), password => field(), email => field(),
-            password1 => field(), password2 => field(),
-        },
-        groups => Vec::<String>::new(),
-        permissions => Vec::<String>::new(),
-        messages => Vec::<String>::new(),
-        sessions => [context! { key => "0", device => "curl", address => "::1" }],
-        status => 500,
-        ..of_mail::sample()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::bound_form::BoundForm;
     use super::*;
 
     fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -305,7 +329,9 @@ mod tests {
         .unwrap();
         let page = templates.render("registration/login.html", context! { next => "</x'\"&>" });
         assert_eq!(page.unwrap(), "<b>&lt;/x&#x27;&quot;&amp;&gt;</b>");
-        assert!(templates.render("profile.html", sample()).unwrap().contains("</html>"));
+        assert!(
+            templates.render("profile.html", samples()[1].clone()).unwrap().contains("</html>")
+        );
         assert_eq!(templates.stylesheet().0, "body { color: red }");
         assert_ne!(templates.stylesheet().1, Templates::load(None).unwrap().stylesheet().1);
     }
@@ -330,7 +356,7 @@ mod tests {
         let error = Templates::load(Some(Path::new("/nonexistent/templates"))).err().unwrap();
         assert!(error.to_string().starts_with("`/nonexistent/templates`: cannot be read"));
         let templates = load(&[("x.html", "[{{ nothing.at.all }}{{ user.shoe_size }}]")]).unwrap();
-        assert_eq!(templates.render("x.html", sample()).unwrap(), "[]");
+        assert_eq!(templates.render("x.html", samples()[0].clone()).unwrap(), "[]");
     }
 
     #[test]
@@ -346,6 +372,60 @@ mod tests {
         let endless =
             "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
         assert!(load(&[("profile.html", endless)]).is_err());
+    }
+
+    /// The template of the Django Book's chapter 12, with Django's token in it, and what today's
+    /// tutorials write.
+    #[test]
+    fn templates_of_django_are_understood() {
+        let book = r#"{% block content %}
+{% if form.errors %}
+  <p class="error">Sorry, that's not a valid username or password</p>
+{% endif %}
+<form action="" method="post">{% csrf_token %}
+  <label for="username">User name:</label>
+  <input type="text" name="username" value="" id="username">
+  <input type="hidden" name="next" value="{{ next|escape }}" />
+</form>
+{% if perms.polls.can_vote %}may vote{% endif %}
+{% endblock %}"#;
+        let today = "{% for field in form %}{{ field.label_tag }} {{ field }}{{ field.errors }}\n\
+                     {% endfor %}{{ form.username.errors }}{{ form.non_field_errors }}\n\
+                     {{ form.username.id_for_label }} {{ form.as_p() }}";
+        let templates = load(&[("registration/login.html", book), ("today.html", today)]).unwrap();
+        let form = |errors: &[&str]| {
+            let errors: Vec<_> = errors.iter().map(|&error| error.to_owned()).collect();
+            BoundForm::new(vec![
+                bound_form::BoundField::username("<x>").with_errors(errors.clone()),
+            ])
+            .with_errors(errors)
+            .into_value()
+        };
+        let input = Value::from_safe_string("<input name=t>".to_owned());
+        let names = context! { form => form(&["No"]), next => "/a/?b=<c>", csrf_input => input };
+        let page = templates.render("registration/login.html", names.clone()).unwrap();
+        assert!(page.contains("Sorry") && page.contains("<input name=t>"), "{page}");
+        assert!(
+            page.contains(r#"value="/a/?b=&lt;c&gt;" />"#) && !page.contains("may vote"),
+            "{page}"
+        );
+        let page = templates.render("today.html", names).unwrap();
+        let list = r#"<ul class="errorlist" id="id_username_error" role="alert"><li>No</li></ul>"#;
+        let label =
+            r#"<label for="id_username">Username:</label> <input type="text" name="username""#;
+        for part in [list, label, "value=\"&lt;x&gt;\"", "errorlist nonfield", "id_username <ul"] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        let fine = context! { form => form(&[]), next => "" };
+        let page = templates.render("registration/login.html", fine).unwrap();
+        assert!(!page.contains("Sorry"), "{page}");
+    }
+
+    #[test]
+    fn a_translated_token_moves_no_line() {
+        let source = "{%csrf_token%}\n{%- csrf_token -%}\n{{ 1|nonsense }}";
+        let error = load(&[("x.html", source)]).err().unwrap();
+        assert_eq!(error.line, Some(3), "{error}");
     }
 
     #[test]

@@ -138,10 +138,14 @@ async fn obey(
 /// even if whoever ordered it goes away in between.
 async fn about_accounts(gateway: &Gateway, body: Bytes, by: &By) -> Response<Full<Bytes>> {
     let (desk, directory, by) = (desk(gateway), Arc::clone(&gateway.directory), by.clone());
+    let policy = gateway.policy.load_full();
     let work = tokio::spawn(async move {
         let answer = accounts::answer(&directory, &body, &by, wall_clock()).await;
         for shut_out in &answer.shut_out {
             desk.end_worthless(shut_out, &by, wall_clock()).await;
+        }
+        if let Some(decided) = &answer.decided {
+            policy.pages.tell_applicant(decided).await;
         }
         answer
     });

@@ -63,7 +63,7 @@ pub(super) struct Checked {
     pub(super) hash: String,
 }
 
-async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandError> {
+pub(super) async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandError> {
     new.username = fields::username(&new.username, shared.username_rule)?;
     new.email = fields::email(&new.email)?;
     fields::check_name("first name", &new.first_name)?;
@@ -206,7 +206,7 @@ pub(super) fn record(row: UserRow, groups: Vec<String>) -> UserRecord {
 }
 
 /// RFC 3339 in UTC; the bare number for a moment that has no date.
-fn date_time(seconds: i64) -> String {
+pub(super) fn date_time(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| seconds.to_string(), |moment| moment.to_string())
 }
@@ -224,6 +224,8 @@ pub(in super::super) async fn set(
     for field in changes {
         if let Change::IsActive(is_active) = field {
             is_deactivated = !is_active;
+            // Whoever decides that need not wait for anybody.
+            super::registrations::forget(change.sql(), id).await?;
         }
         set_field(change.sql(), id, field, shared.username_rule).await?;
     }
@@ -368,13 +370,7 @@ pub(in super::super) async fn delete(
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
-    let by_django = change.sql().django().map_or_else(Vec::new, Django::before_delete);
-    for statement in by_django {
-        sqlx::query(AssertSqlSafe(statement)).bind(id.0).execute(change.sql()).await?;
-    }
-    for statement in DELETE {
-        sqlx::query(statement).bind(id.0).execute(change.sql()).await?;
-    }
+    remove(change.sql(), id).await?;
     change.commit().await.map_err(|error| still_needed(error, &name))?;
     let reply = Reply::Done(format!("deleted the user `{name}`"));
     let shut_out = ShutOut { user: id, username: name, because: "the user was deleted" };
@@ -402,4 +398,16 @@ fn still_needed(error: sqlx::Error, username: &str) -> CommandError {
         )),
         Some(_) | None => error.into(),
     }
+}
+
+/// Takes a user out of the database.
+pub(super) async fn remove(connection: &mut Connection, id: UserId) -> Result<(), sqlx::Error> {
+    let by_django = connection.django().map_or_else(Vec::new, Django::before_delete);
+    for statement in by_django {
+        sqlx::query(AssertSqlSafe(statement)).bind(id.0).execute(&mut *connection).await?;
+    }
+    for statement in DELETE {
+        sqlx::query(statement).bind(id.0).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
