@@ -31,7 +31,7 @@ use crate::domain::{Timestamp, User, UserId};
 ///
 /// Its methods may be called from any runtime; the work is done on the one that opened it.
 pub struct Directory {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     control: Handle,
 }
 
@@ -52,6 +52,7 @@ impl Directory {
             upgrade_hashes: settings.upgrade_hashes,
             validators: settings.validators,
             username_rule: settings.username_rule,
+            profile: arc_swap::ArcSwapOption::new(settings.profile.clone()),
         });
         execute::declare(&shared, &settings.permissions).await?;
         execute::declare_groups(&shared, &settings.groups).await?;
@@ -276,7 +277,7 @@ impl Directory {
 
     /// Does what must be done to its end: between the commit and the forgetting of the old state,
     /// an asker who goes away would leave the old state behind.
-    async fn order<T, E>(
+    pub(super) async fn order<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, E>

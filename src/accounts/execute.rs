@@ -6,6 +6,7 @@ mod groups;
 mod import;
 mod names;
 mod permission_upkeep;
+mod messages;
 mod permissions;
 mod users;
 
@@ -76,6 +77,10 @@ pub(super) async fn command(
         }
         Command::Import(import) => return import::import(shared, import, by, now).await,
         Command::Export { after, passwords } => export::export(shared, after, passwords, by).await,
+        Command::MessageSend { to, text, level } => {
+            messages::send(shared, &to, &text, &level, now).await
+        }
+        Command::MessageList { username } => messages::list(shared, &username).await,
     };
     reply.map(Outcome::from)
 }

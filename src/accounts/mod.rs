@@ -23,7 +23,9 @@ mod fields;
 mod hashing;
 mod health;
 mod load;
+mod messages;
 mod password;
+mod profiles;
 pub mod settings;
 mod several;
 mod shared;
@@ -36,13 +38,14 @@ pub use by::By;
 pub use cache::Known;
 pub use changes::Changed;
 pub use command::{
-    Change, Command, GroupDetails, GroupRecord, Holder, NewUser, Outcome, PermissionRecord, Reply,
-    Secret, ShutOut, UserDetails, UserRecord,
+    Change, Command, GroupDetails, GroupRecord, Holder, MessageRecord, NewUser, Outcome,
+    PermissionRecord, Reply, Secret, ShutOut, UserDetails, UserRecord,
 };
 pub use directory::Directory;
 pub use error::{AccountsError, CommandError, nearest};
 pub use execute::Names;
 pub use fields::check_group_name;
+pub use messages::Queued;
 pub use password::{Attributes, Validators, Weakness};
 pub use settings::Settings;
 pub use transfer::{

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
 use super::cache::{Cache, Known};
 use super::command::Secret;
 use super::database::{Connection, Database, Transaction};
@@ -13,7 +15,7 @@ use super::load::{self, Who};
 use super::password::{Attributes, Hasher, StandIns, Validators};
 use super::several;
 use crate::domain::user::{UsernameRule, normalize_username};
-use crate::domain::{Timestamp, User, UserId};
+use crate::domain::{ProfileFields, Timestamp, User, UserId};
 
 /// What the directory's tasks share.
 pub(super) struct Shared {
@@ -25,6 +27,7 @@ pub(super) struct Shared {
     pub(super) upgrade_hashes: bool,
     pub(super) validators: Validators,
     pub(super) username_rule: UsernameRule,
+    pub(super) profile: ArcSwapOption<ProfileFields>,
 }
 
 impl Shared {

@@ -10,6 +10,7 @@ mod group;
 mod import;
 mod long_list;
 mod mail;
+mod message;
 mod output;
 mod page;
 mod password;
@@ -64,6 +65,8 @@ enum Command {
     Import(import::Arguments),
     /// Write users, groups and permissions as `import` takes them back
     Export(export::Arguments),
+    /// Send messages to users, and list those that wait
+    Message(message::Arguments),
     /// List, show, end and copy sessions, and save what can be read of damaged ones
     Session(session::Arguments),
     /// Show letters that wait or were given up, try them again, send one to try things out
@@ -106,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Permission(arguments) => permission::run(arguments, file),
         Command::Import(arguments) => import::run(arguments, file),
         Command::Export(arguments) => export::run(&arguments, file),
+        Command::Message(arguments) => message::run(arguments, file),
         Command::Session(arguments) => session::run(arguments, file),
         Command::Mail(arguments) => mail::run(&arguments, file),
     };

@@ -70,6 +70,9 @@ struct Create {
     /// A permission to have, app.codename; may be given several times
     #[arg(long = "permission", value_name = "P")]
     permissions: Vec<String>,
+    /// A field of the profile; may be given several times
+    #[arg(long = "profile", value_name = "FIELD=VALUE", value_parser = profile_field)]
+    profile: Vec<(String, String)>,
     /// Read the password from standard input, one line, instead of asking on the terminal
     #[arg(long)]
     password_stdin: bool,
@@ -113,7 +116,13 @@ fn new_user(create: Create) -> Result<NewUser, Failure> {
         is_superuser: create.superuser,
         groups: create.groups,
         permissions: create.permissions,
+        profile: create.profile.into_iter().collect(),
     })
+}
+
+fn profile_field(text: &str) -> Result<(String, String), String> {
+    let (field, value) = text.split_once('=').ok_or("write `FIELD=VALUE`")?;
+    Ok((field.to_owned(), value.to_owned()))
 }
 
 /// Prints the reply to any account command.
@@ -127,6 +136,7 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
         Reply::Group(group) if json => output::json(&group),
         Reply::Permissions(permissions) if json => output::json(&permissions),
         Reply::Permission(permission) if json => output::json(&permission),
+        Reply::Messages(messages) if json => output::json(&messages),
         Reply::Users(users) => output::table(
             ["USER", "NAME", "STATUS", "E-MAIL", "LAST LOGIN", "GROUPS"],
             users.into_iter().map(row),
@@ -139,6 +149,7 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
         // Their commands look at the replies themselves.
         Reply::Imported(imported) => output::json(&imported),
         Reply::Exported(exported) => output::json(&exported),
+        Reply::Messages(messages) => super::message::list(messages),
     }
 }
 

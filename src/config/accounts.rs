@@ -39,6 +39,8 @@ pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
         username_rule: rule.unwrap_or_default(),
         groups: groups(root, &permissions),
         permissions,
+        // `[accounts.profile]` is the pages' as well, and is read with them.
+        profile: None,
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn read(root: &Table<'_>, public_url: Option<String>) -> (Settings, O
         report.add(problem.hint("write `registration = \"closed\"`, or leave it out"));
     }
     let password_reset_timeout = table.duration("password_reset_timeout", SECOND);
+    let profile = super::profile::read(&table);
     table.finish(&[]);
     let place = prefix.as_ref().map(|at| at.span.clone());
     let prefix = prefix.map_or(defaults.prefix, |at| at.value);
@@ -42,6 +43,7 @@ pub(super) fn read(root: &Table<'_>, public_url: Option<String>) -> (Settings, O
         sends_mail: defaults.sends_mail,
         password_reset_timeout: password_reset_timeout
             .map_or(defaults.password_reset_timeout, |at| at.value),
+        profile,
         lockout: lockout(root, defaults.lockout),
         prefix,
     };

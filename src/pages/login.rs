@@ -157,7 +157,7 @@ impl Pages {
         tracing::info!(user = user.username, address = %request.address, "logged in");
         let (age, is_secure) = (settings.max_age(), request.is_secure);
         let session = cookie::session_cookie(&settings.cookie, &id, age, is_secure);
-        let mut response = answer::redirect(&self.after_login(next));
+        let mut response = answer::redirect(&self.after_login_of(user, next));
         response.headers_mut().append(header::SET_COOKIE, session);
         response.headers_mut().append(header::SET_COOKIE, self.csrf_cookie(&secret, request));
         Ok(response)

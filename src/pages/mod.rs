@@ -14,6 +14,7 @@ mod letters;
 mod link;
 mod login;
 mod logout;
+pub mod messages;
 mod next;
 mod own_sessions;
 mod password_change;
@@ -21,9 +22,11 @@ mod password_reset;
 mod password_reset_confirm;
 mod profile;
 mod reauthentication;
+mod profile_form;
 mod refusal;
 pub mod settings;
 mod setup;
+mod shown_messages;
 mod templates;
 mod throttle;
 
@@ -41,6 +44,7 @@ use crate::domain::{Client, Device, Identity, Links, SessionId, SessionKey, Time
 use crate::mail::Outbox;
 use crate::sessions::{self, Sessions};
 use crate::web::glance::Glance;
+use crate::web::messages::MessagesScope;
 use crate::web::refusal::Refusal;
 use crate::web::scope::{PermsScope, UserScope};
 
@@ -108,6 +112,11 @@ impl State {
         }
     }
 
+    /// Where messages wait.
+    fn message_queue(&self) -> messages::MessageQueue {
+        messages::MessageQueue::new(Arc::clone(&self.directory), Arc::clone(&self.sessions))
+    }
+
     /// Forgets failed logins that no longer count, to free memory; nothing depends on it.
     pub fn sweep(&self, now: Timestamp) {
         self.throttle.sweep(now);
@@ -141,6 +150,8 @@ pub struct PageRequest {
     pub session_id: Option<SessionId>,
     /// When.
     pub now: Timestamp,
+    /// What the page may show of the messages that wait for the visitor; nothing when it is asked.
+    pub messages: MessagesScope,
 }
 
 /// An answer, or what stands in the way of one.
@@ -162,6 +173,7 @@ enum Page<'p> {
     EmailChangeDone,
     EmailChangeLink,
     EmailChangeComplete,
+    Messages,
     Profile,
     Sessions,
     Setup(&'p str),
@@ -184,11 +196,13 @@ impl<'p> Page<'p> {
             "email_change/" => Self::EmailChange,
             "email_change/done/" => Self::EmailChangeDone,
             "email_change/complete/" => Self::EmailChangeComplete,
+            "messages/" => Self::Messages,
             "profile/" => Self::Profile,
             "sessions/" => Self::Sessions,
             "static/style.css" => Self::Stylesheet,
             "login"
             | "logout"
+            | "messages"
             | "password_change"
             | "password_change/done"
             | "password_reset"
@@ -214,6 +228,7 @@ impl<'p> Page<'p> {
             | Self::PasswordResetLink
             | Self::EmailChange
             | Self::EmailChangeLink
+            | Self::Profile
             | Self::Sessions
             | Self::Setup(_) => "GET, HEAD, POST",
             Self::Home
@@ -222,7 +237,7 @@ impl<'p> Page<'p> {
             | Self::PasswordResetComplete
             | Self::EmailChangeDone
             | Self::EmailChangeComplete
-            | Self::Profile
+            | Self::Messages
             | Self::Stylesheet
             | Self::Unfinished => "GET, HEAD",
         }
@@ -254,8 +269,12 @@ impl Pages {
     /// Answers a request to one of the pages. The answer to HEAD has the body of that to GET.
     ///
     /// It may take as long as a password's hash: run it on the control runtime.
-    pub async fn answer(&self, request: PageRequest) -> Response<Bytes> {
-        let answer = match Page::find(&request.page) {
+    pub async fn answer(&self, mut request: PageRequest) -> Response<Bytes> {
+        let name = std::mem::take(&mut request.page);
+        let page = Page::find(&name);
+        let handed = self.messages_for(page.as_ref(), &mut request).await;
+        request.page.clone_from(&name);
+        let answer = match page {
             None => Err(Notice::from(&Refusal::NoSuchPage)),
             Some(page) if !page.methods().split(", ").any(|one| one == request.method.as_str()) => {
                 Err(Notice { allow: page.methods(), ..Notice::from(&Refusal::Method) })
@@ -265,7 +284,9 @@ impl Pages {
             }
             Some(page) => self.open(page, &request).await,
         };
-        self.dress(answer.unwrap_or_else(|notice| self.notify(&notice, &self.asked(&request))))
+        let answer = answer.unwrap_or_else(|notice| self.notify(&notice, &self.asked(&request)));
+        Self::settle(&request, handed, &answer).await;
+        self.dress(answer)
     }
 
     async fn open(&self, page: Page<'_>, request: &PageRequest) -> Answer {
@@ -291,6 +312,8 @@ impl Pages {
             Page::EmailChangeLink if is_post => self.confirm_email_change(request).await,
             Page::EmailChangeLink => self.email_change_link_page(request).await,
             Page::EmailChangeComplete => self.email_change_complete_page(request),
+            Page::Messages => self.messages_as_json(request).await,
+            Page::Profile if is_post => self.change_profile(request).await,
             Page::Profile => self.profile_page(request),
             Page::Sessions if is_post => self.end_sessions(request).await,
             Page::Sessions => self.sessions_page(request).await,
@@ -327,7 +350,6 @@ impl Pages {
             site => context! { name => answer::host_name(host), domain => host },
             user => UserScope::of(visitor),
             perms => PermsScope::of(visitor),
-            messages => Vec::<Value>::new(),
             stylesheet => &*self.stylesheet,
             login_url => self.url("login/"),
             logout_url => self.url("logout/"),

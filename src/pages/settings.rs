@@ -1,7 +1,10 @@
 //! What an operator can set about the gateway's own pages: `[accounts]`, `[lockout]`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::domain::ProfileFields;
 
 /// `[accounts]`, `[lockout]`, `server.public_url` and whether there is a `[mail]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Settings {
     pub sends_mail: bool,
     /// How long the links in mail are good: Django's `PASSWORD_RESET_TIMEOUT`.
     pub password_reset_timeout: Duration,
+    /// The fields of profiles, if the file declares any.
+    pub profile: Option<Arc<ProfileFields>>,
     /// What slows down whoever guesses passwords.
     pub lockout: Lockout,
 }
@@ -47,6 +52,7 @@ impl Default for Settings {
             public_url: None,
             sends_mail: false,
             password_reset_timeout: Duration::from_secs(3 * 24 * 60 * 60),
+            profile: None,
             lockout: Lockout {
                 enabled: true,
                 failures: 5,

@@ -10,6 +10,7 @@ use super::super::error::CommandError;
 use super::super::fields;
 use super::super::load::{self, UserRow, Who};
 use super::super::password::{Attributes, unusable};
+use super::super::profiles;
 use super::super::shared::{Changing, Shared};
 use super::{conflict_or, find_group, find_permission, find_user};
 use crate::domain::user::UsernameRule;
@@ -66,6 +67,7 @@ async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, CommandErro
     new.email = fields::email(&new.email)?;
     fields::check_name("first name", &new.first_name)?;
     fields::check_name("last name", &new.last_name)?;
+    new.profile = profiles::cleaned(shared.profile.load().as_deref(), new.profile)?;
     let about = Attributes {
         username: new.username.clone(),
         first_name: new.first_name.clone(),
@@ -110,6 +112,9 @@ pub(super) async fn insert(
     for name in &new.permissions {
         let permission = find_permission(change.sql(), name).await?;
         super::permissions::give_user(change.sql(), permission, UserId(id)).await?;
+    }
+    for (field, value) in &new.profile {
+        set_profile(change.sql(), id, field.clone(), value.clone()).await?;
     }
     Ok(UserId(id))
 }
@@ -204,7 +209,7 @@ fn record(row: UserRow, groups: Vec<String>) -> UserRecord {
 }
 
 /// RFC 3339 in UTC; the bare number for a moment that has no date.
-fn date_time(seconds: i64) -> String {
+pub(super) fn date_time(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| seconds.to_string(), |moment| moment.to_string())
 }
@@ -215,6 +220,7 @@ pub(in super::super) async fn set(
     username: &str,
     changes: Vec<Change>,
 ) -> Result<Outcome, CommandError> {
+    let changes = profiles::checked(shared.profile.load().as_deref(), changes)?;
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
@@ -279,7 +285,6 @@ pub(super) async fn set_profile(
     field: String,
     value: String,
 ) -> Result<(), CommandError> {
-    fields::check_profile(&field, &value)?;
     let query = if value.is_empty() {
         sqlx::query("DELETE FROM vestibule_profile WHERE user_id = $1 AND field = $2")
             .bind(user)
@@ -352,6 +357,7 @@ pub(in super::super) async fn delete(
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
+    super::super::messages::delete_all(change.sql(), id).await?;
     sqlx::query("DELETE FROM vestibule_user WHERE id = $1")
         .bind(id.0)
         .execute(change.sql())
