@@ -135,6 +135,12 @@ impl Order {
             Command::Export { after: None, passwords } => {
                 order(Event::Exported, vec![("with_passwords", (*passwords).into())])
             }
+            Command::MessageSend { to: Holder::User(name), level, .. } => {
+                about(Event::MessageSent, name, vec![("level", text(level))])
+            }
+            Command::MessageSend { to: Holder::Group(name), level, .. } => {
+                order(Event::MessageSent, vec![("group", text(name)), ("level", text(level))])
+            }
             Command::Register(new) => {
                 let details =
                     vec![("email", text(&new.email)), ("groups", new.groups.clone().into())];
@@ -156,7 +162,8 @@ impl Order {
             Command::InvitationRevoke { id } => {
                 order(Event::InvitationRevoked, vec![("invitation", text(&id.to_string()))])
             }
-            Command::RegistrationList {}
+            Command::MessageList { .. }
+            | Command::RegistrationList {}
             | Command::InvitationList {}
             | Command::UserSearch(_)
             | Command::Import(_)

@@ -13,6 +13,7 @@ use super::transfer::{Exported, Import, Imported};
 pub use super::user_change::Change;
 use super::user_page::{UserPage, UserQuery};
 use crate::domain::UserId;
+use crate::domain::message::Level;
 
 /// One command of an operator. Names of permissions are `app.codename`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -170,6 +171,25 @@ pub enum Command {
         /// Its number.
         id: i64,
     },
+    /// Sends a message to a user, or to every member of a group.
+    MessageSend {
+        /// To whom.
+        to: Holder,
+        /// One line of plain text.
+        text: String,
+        /// `debug`, `info`, `success`, `warning` or `error`.
+        #[serde(default = "info")]
+        level: String,
+    },
+    /// Lists the messages that wait for a user, the oldest first; they wait on.
+    MessageList {
+        /// For whom.
+        username: String,
+    },
+}
+
+fn info() -> String {
+    Level::Info.name().to_owned()
 }
 
 /// A user to be created.
@@ -197,6 +217,8 @@ pub struct NewUser {
     pub groups: Vec<String>,
     /// Names of permissions.
     pub permissions: Vec<String>,
+    /// What stands in the fields of the profile.
+    pub profile: BTreeMap<String, String>,
 }
 
 /// A password on its way to be hashed: never in `Debug`, logs or errors.
@@ -267,6 +289,8 @@ pub enum Reply {
     Invited(Invited),
     /// The invitations, the newest first.
     Invitations(Vec<InvitationRecord>),
+    /// The messages that wait for a user, the oldest first.
+    Messages(Vec<MessageRecord>),
 }
 
 /// What carrying out a command led to, for the gateway that has sessions.
@@ -356,6 +380,19 @@ pub struct GroupDetails {
     pub permissions: Vec<String>,
     /// Their user names, sorted.
     pub members: Vec<String>,
+}
+
+/// A message in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRecord {
+    /// Its number.
+    pub id: i64,
+    /// `debug`, `info`, `success`, `warning` or `error`.
+    pub level: String,
+    /// What it says.
+    pub text: String,
+    /// When it was sent, as in RFC 3339, in UTC.
+    pub created: String,
 }
 
 /// A permission in a list.

@@ -175,6 +175,8 @@ events! {
     PermissionGranted = "permission_granted",
     /// A permission is taken from a user or a group.
     PermissionRevoked = "permission_revoked",
+    /// A message is sent to a user or a group; what it says is not written down.
+    MessageSent = "message_sent",
     /// Users, groups and permissions are imported.
     Imported = "imported",
     /// All users, groups and permissions are exported.

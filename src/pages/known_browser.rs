@@ -212,6 +212,8 @@ mod tests {
             date_joined: NOON,
             groups: Vec::new(),
             permissions: BTreeSet::new(),
+            group_permissions: BTreeSet::new(),
+            has_messages: false,
             profile: BTreeMap::new(),
         }
     }

@@ -55,6 +55,8 @@ fn ada() -> User {
         date_joined: Timestamp::from_seconds(0),
         groups: Vec::new(),
         permissions: BTreeSet::new(),
+        group_permissions: BTreeSet::new(),
+        has_messages: false,
         profile: BTreeMap::new(),
     }
 }

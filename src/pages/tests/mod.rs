@@ -6,15 +6,16 @@ mod refusal;
 mod sessions;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, StatusCode};
 
 use super::*;
 use crate::accounts::settings::{Database, Hashing};
 use crate::accounts::{self, NewUser};
-use crate::domain::{Identity, User};
+use crate::domain::{Client, Device, Identity, SessionId, SessionKey, User};
+use crate::web::messages::MessagesScope;
 
 const NOON: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -129,6 +130,7 @@ impl Browser<'_> {
             visitor: self.visitor(),
             session_id: self.session_id(),
             now: NOON,
+            messages: MessagesScope::default(),
         };
         let response = sendable(self.gate.pages.answer(request)).await;
         let (parts, body) = response.into_parts();
