@@ -1,6 +1,7 @@
 //! The outbox: takes letters, keeps them safe, and sends them when it can.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,8 +122,8 @@ impl Outbox {
             let mut random = [0; 4];
             getrandom::fill(&mut random).map_err(io::Error::other)?;
             let id = LetterId::new(now, u32::from_ne_bytes(random));
-            if !waiting.contains_key(&id) {
-                waiting.insert(id, Timestamp::from_seconds(u64::MAX));
+            if let Entry::Vacant(place) = waiting.entry(id) {
+                place.insert(Timestamp::from_seconds(u64::MAX));
                 return Ok(id);
             }
         }
@@ -286,18 +287,16 @@ impl Outbox {
 
     /// The file of a letter cannot be read: somebody removed it, or it is damaged.
     async fn lose(&self, id: LetterId, error: &io::Error) -> Option<String> {
-        match error.kind() {
-            io::ErrorKind::NotFound => drop(self.lock().remove(&id)),
-            io::ErrorKind::InvalidData => {
-                tracing::error!(letter = %id, %error, "a letter is set aside");
-                let aside = self.on_disk(move |spool| spool.set_aside(id)).await;
-                self.lock().remove(&id);
-                return aside.err().map(|error| error.to_string());
-            }
-            _ => {
-                tracing::error!(letter = %id, %error, "a letter cannot be read");
-                self.lock().insert(id, (self.clock)().after(IDLE));
-            }
+        if error.kind() == io::ErrorKind::NotFound {
+            self.lock().remove(&id);
+        } else if error.kind() == io::ErrorKind::InvalidData {
+            tracing::error!(letter = %id, %error, "a letter is set aside");
+            let aside = self.on_disk(move |spool| spool.set_aside(id)).await;
+            self.lock().remove(&id);
+            return aside.err().map(|error| error.to_string());
+        } else {
+            tracing::error!(letter = %id, %error, "a letter cannot be read");
+            self.lock().insert(id, (self.clock)().after(IDLE));
         }
         None
     }

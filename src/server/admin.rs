@@ -124,7 +124,7 @@ async fn obey(
         (&Method::POST, "/v1/reload") => match reloader.reload().await {
             Ok(()) => answer(StatusCode::OK, r#"{"reloaded":true}"#),
             Err(problems) => {
-                let json = serde_json::json!({ "error": problems }).to_string();
+                let json = serde_json::json!({ "error": problems, "kind": "invalid" }).to_string();
                 answer(StatusCode::UNPROCESSABLE_ENTITY, json)
             }
         },

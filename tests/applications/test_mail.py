@@ -43,7 +43,8 @@ class Mailbox:
     def authenticate(self, server, session, envelope, mechanism, data):
         login = (data.login.decode(), data.password.decode())
         self.logins.append((mechanism, *login, session.ssl is not None))
-        return AuthResult(success=login == (USER, SECRET))
+        # The server itself says so to the client.
+        return AuthResult(success=login == (USER, SECRET), handled=False)
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("bob@"):
@@ -70,14 +71,23 @@ class Mail(unittest.TestCase):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="vestibule-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.port = free_port()
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-             "-keyout", "mail.key", "-out", "mail.pem"],
-            cwd=self.directory, check=True, capture_output=True,
-        )
+        self.make_authority("ca.key", "mail.pem")
+        (self.directory / "names").write_text("subjectAltName = DNS:localhost\n")
+        self.openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
+                     "-keyout", "server.key", "-out", "server.csr")
+        self.openssl("x509", "-req", "-in", "server.csr", "-CA", "mail.pem", "-CAkey", "ca.key",
+                     "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "server.pem")
         (self.directory / "mail-password").write_text(SECRET + "\n")
         self.mailbox = Mailbox()
+
+    def openssl(self, *arguments):
+        subprocess.run(
+            ["openssl", *arguments], cwd=self.directory, check=True, capture_output=True
+        )
+
+    def make_authority(self, key, certificate):
+        self.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                     "-subj", "/CN=An authority of our own", "-keyout", key, "-out", certificate)
 
     def gateway(self, smtp=None):
         file = self.directory / "handwritten.toml"
@@ -97,7 +107,7 @@ class Mail(unittest.TestCase):
 
     def server(self, **options):
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.directory / "mail.pem", self.directory / "mail.key")
+        context.load_cert_chain(self.directory / "server.pem", self.directory / "server.key")
         settings = {
             "tls_context": context,
             "require_starttls": True,
@@ -181,13 +191,7 @@ class Mail(unittest.TestCase):
 
     def test_a_server_with_another_certificate_gets_nothing(self):
         self.server()
-        (self.directory / "mail.pem").rename(self.directory / "theirs.pem")
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-             "-keyout", "other.key", "-out", "mail.pem"],
-            cwd=self.directory, check=True, capture_output=True,
-        )
+        self.make_authority("other.key", "mail.pem")
         gate = self.gateway()
         self.forget(gate, "ada@example.org")
         waiting = lambda: [it for it in self.waiting(gate) if it["attempts"]]

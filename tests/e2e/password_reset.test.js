@@ -60,6 +60,8 @@ for (const [device, options, person] of [["desktop", {}, "ada"], ["phone", PHONE
     await page.goto(letter.link);
     assert.equal(await heading(page), "Enter new password");
     assert.ok(!page.url().includes(token), page.url());
+    // It is there for password managers.
+    assert.equal(await page.locator("input[name=username]").isVisible(), false);
     await looksRight(page, `password-reset-confirm-${device}`);
     const fill = async (first, second) => {
       await page.getByLabel("New password", { exact: true }).fill(first);

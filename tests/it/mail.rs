@@ -115,7 +115,8 @@ async fn reload_brings_another_way_out_and_refuses_one_that_cannot_be_used() {
     gate.rewrite(&mail("smtp = \"smtps://me@localhost\"\npassword_file = \"none\""));
     let refused = gate.try_run(&["reload"], "");
     assert!(!refused.status.success());
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("`none` cannot be read"));
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(why.contains("`none` cannot be read"), "{why}");
     gate.rewrite(&mail("smtp = \"file:out\""));
     gate.run(&["reload"]);
     gate.run(&["mail", "retry"]);
