@@ -17,6 +17,7 @@ mod link;
 mod lockouts;
 mod login;
 mod logout;
+mod new_password;
 mod next;
 mod own_sessions;
 mod page_request;

@@ -32,6 +32,7 @@ mod open_sockets;
 mod open_streams;
 mod password_change;
 mod password_reset;
+mod passwords;
 mod paths;
 mod proxying;
 mod registration;
