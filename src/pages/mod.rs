@@ -18,6 +18,7 @@ mod lockouts;
 mod login;
 mod logout;
 pub mod messages;
+mod new_password;
 mod next;
 mod own_sessions;
 mod page_request;

@@ -10,7 +10,7 @@ use super::reauthentication::Reauthenticated;
 use super::refusal::Notice;
 use super::setup::sentence;
 use super::{Answer, PageRequest, Pages, answer};
-use crate::accounts::{Attributes, By, Command, CommandError, Weakness};
+use crate::accounts::{By, Command, CommandError};
 use crate::domain::session_data::DataChange;
 use crate::domain::{SessionKey, Verified};
 use crate::web::cookie;
@@ -66,10 +66,8 @@ impl Pages {
         let text = |name| form.value(name).unwrap_or_default();
         let (old, new) = (text("old_password"), text("new_password1"));
         let mut wrong = Wrong::of(&form);
-        let about = Attributes::from(&**identity.user());
-        let weaknesses = self.state.directory.check_new_password(new, &about).err();
         if wrong.first.is_empty() && wrong.second.is_empty() {
-            wrong.second.extend(weaknesses.iter().flatten().map(Weakness::to_string));
+            wrong.second = self.weaknesses(new, identity.user());
         }
         if wrong.old.is_empty() {
             match self.reauthenticate(request, identity, old).await? {
@@ -168,7 +166,7 @@ impl Pages {
         }
         let failure = wrong.other;
         let status = failure.map_or(StatusCode::OK, Failure::status);
-        let names = context! { form => wrong.form() };
+        let names = context! { form => wrong.form(self.new_password_help()) };
         let template = "registration/password_change_form.html";
         let mut response = self.form_page(request, status, template, names)?;
         if let Some(Failure::Throttled(delay)) = failure {
@@ -211,10 +209,12 @@ impl Wrong {
     }
 
     /// Django's `PasswordChangeForm`.
-    fn form(self) -> Value {
+    fn form(self, help: String) -> Value {
         BoundForm::new(vec![
             BoundField::current_password("old_password", "Old password").with_errors(self.old),
-            BoundField::new_password("new_password1", "New password").with_errors(self.first),
+            BoundField::new_password("new_password1", "New password")
+                .explained(help)
+                .with_errors(self.first),
             BoundField::new_password("new_password2", "New password confirmation")
                 .explained(VERIFICATION)
                 .with_errors(self.second),

@@ -12,7 +12,7 @@ use super::password_change::{MISMATCH, REQUIRED, VERIFICATION};
 use super::refusal::Notice;
 use super::setup::sentence;
 use super::{Answer, PageRequest, Pages, answer};
-use crate::accounts::{Attributes, By, Command, CommandError, Weakness};
+use crate::accounts::{By, Command, CommandError};
 use crate::domain::audit::{Entry, Event};
 use crate::domain::{Purpose, User, UserId, link};
 use crate::web::form::Form;
@@ -57,8 +57,7 @@ impl Pages {
         let mut wrong = Wrong::of(&form);
         let new = form.value("new_password1").unwrap_or_default();
         if wrong.is_nothing() {
-            let checked = self.state.directory.check_new_password(new, &Attributes::from(&*user));
-            wrong.second.extend(checked.err().iter().flatten().map(Weakness::to_string));
+            wrong.second = self.weaknesses(new, &user);
         }
         if !wrong.is_nothing() {
             return self.reset_form(request, Some(&user), wrong);
@@ -150,9 +149,7 @@ impl Pages {
         let status = wrong.other.map_or(StatusCode::OK, Failure::status);
         let names = context! {
             validlink => user.is_some(),
-            form => user.map(|_| {
-                wrong.form(self.state.directory.validators().help_texts().join(" "))
-            }),
+            form => user.map(|_| wrong.form(self.new_password_help())),
             // For password managers.
             username => user.map(|user| &*user.username),
         };
@@ -179,10 +176,10 @@ impl Wrong {
     }
 
     /// Django's `SetPasswordForm`.
-    fn form(self, help_text: String) -> Value {
+    fn form(self, help: String) -> Value {
         BoundForm::new(vec![
             BoundField::new_password("new_password1", "New password")
-                .explained(help_text)
+                .explained(help)
                 .with_errors(self.first),
             BoundField::new_password("new_password2", "New password confirmation")
                 .explained(VERIFICATION)

@@ -33,6 +33,7 @@ mod open_sockets;
 mod open_streams;
 mod password_change;
 mod password_reset;
+mod passwords;
 mod paths;
 mod profiles;
 mod proxying;
