@@ -25,6 +25,7 @@ mod hashing;
 mod health;
 mod load;
 mod password;
+mod records;
 pub mod settings;
 mod several;
 mod shared;
