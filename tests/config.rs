@@ -202,7 +202,7 @@ fn check_refuses_a_file_whose_tests_fail() {
 
 const NAMES: &str = r#"
 upstream = "http://127.0.0.1:3000"
-headers = { "X-Can" = "{{ perms.polls.can_vot }}" }
+headers = { "X-Can" = "{{ user.has_perm('polls.can_vot') }}" }
 
 [paths]
 "/polls/" = { permission_required = "polls.can_vote" }

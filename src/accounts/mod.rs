@@ -27,6 +27,7 @@ mod load;
 mod messages;
 mod password;
 mod profiles;
+mod records;
 mod registration;
 pub mod settings;
 mod several;

@@ -22,6 +22,7 @@ mod forwarding;
 mod framing;
 mod harness;
 mod identity;
+mod import;
 mod limits;
 mod lockout;
 mod logging;

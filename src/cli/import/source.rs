@@ -117,15 +117,16 @@ impl Problem {
             Place::Row(row) => format!(" {row}"),
         };
         let hint = hint.map_or(String::new(), |hint| format!(" ({hint})"));
-        format!("{name}:{place}: {message}{hint}").replace('\n', " ")
+        format!("{name}:{place}: {message}{hint}")
     }
 
-    /// The message and its hint.
-    pub(super) fn parts(&self) -> (&str, Option<&str>) {
-        match self.message.split_once("\nhint: ") {
-            Some((message, hint)) => (message, Some(hint)),
-            None => (&self.message, None),
-        }
+    /// The message and its hint, each on one line, however many there are of them.
+    pub(super) fn parts(&self) -> (String, Option<String>) {
+        let (hints, messages): (Vec<&str>, Vec<&str>) =
+            self.message.lines().partition(|line| line.starts_with("hint: "));
+        let hints: Vec<&str> =
+            hints.into_iter().filter_map(|it| it.strip_prefix("hint: ")).collect();
+        (messages.join("; "), (!hints.is_empty()).then(|| hints.join("; ")))
     }
 }
 

@@ -43,6 +43,15 @@ impl Gate {
 
     pub(crate) async fn start_in(directory: TempDir, upstream: Recorder, text: &str) -> Self {
         people::settle_in(directory.path());
+        Self::start_in_settled(directory, upstream, text).await
+    }
+
+    /// Starts a gateway where whoever lives there is settled already.
+    pub(crate) async fn start_in_settled(
+        directory: TempDir,
+        upstream: Recorder,
+        text: &str,
+    ) -> Self {
         fs::write(directory.path().join("vestibule.toml"), config::complete(text, &upstream.url()))
             .unwrap();
         let (log, access) = (Lines::default(), Lines::default());
