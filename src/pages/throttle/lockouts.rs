@@ -29,7 +29,7 @@ pub struct LockedOut {
 }
 
 /// What is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// One account from one address.
     AccountFromAddress,
@@ -123,7 +123,10 @@ impl Throttle {
         let mut list: Vec<_> =
             locked.map(|(subject, record)| LockedOut::of(subject, record)).collect();
         drop(records);
-        list.sort_by(|a, b| (b.until, &a.user, a.address).cmp(&(a.until, &b.user, b.address)));
+        list.sort_by(|a, b| {
+            let rank = |it: &LockedOut| (it.scope, it.failures, it.failed_at);
+            (b.until, &a.user, a.address, rank(a)).cmp(&(a.until, &b.user, b.address, rank(b)))
+        });
         list
     }
 
