@@ -1,5 +1,6 @@
 //! What operators can order, and what they are told: also the language of the admin socket.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,10 @@ use std::time::Duration;
 #[expect(clippy::duplicate_mod, reason = "as of the whole file")]
 mod credentials;
 
+#[path = "tests/many_users.rs"]
+#[expect(clippy::duplicate_mod, reason = "as of the whole file")]
+mod many_users;
+
 use super::super::answer::Answer;
 use super::super::command::{Change, Holder, Secret};
 use super::super::settings::{self, Hashing, PostgresUrl};
