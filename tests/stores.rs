@@ -65,7 +65,9 @@ fn somebody(id: i64, password: &str) -> Verified {
         date_joined: Timestamp::from_seconds(0),
         groups: Vec::new(),
         permissions: BTreeSet::new(),
+        group_permissions: BTreeSet::new(),
         profile: BTreeMap::new(),
+        has_messages: false,
     };
     Verified::check(Some(Arc::new(user)), "secret", &AnyPassword).unwrap()
 }
@@ -208,6 +210,7 @@ contract! {
     discarded_session_stays_discarded,
     changes_of_different_keys_at_once_all_survive,
     changes_are_made_in_order_and_all_or_none,
+    of_two_who_swap_what_is_the_gateways_own_one_comes_too_late,
     data_is_bounded,
     sessions_of_a_user_can_be_ended_but_for_one,
     sessions_of_a_user_are_found_with_what_is_known_of_them,
@@ -431,6 +434,30 @@ async fn changes_are_made_in_order_and_all_or_none(stage: Stage) {
     assert_eq!(data(&stage.here, &id).await, pairs(&[("d", "5")]));
     assert_eq!(change(&stage.here, &[DataChange::Clear]).await, Ok(()));
     assert_eq!(data(&stage.here, &id).await, []);
+}
+
+async fn of_two_who_swap_what_is_the_gateways_own_one_comes_too_late(stage: Stage) {
+    let id = log_in(&stage.here, 1, None).await;
+    let key = SessionKey::of(&id);
+    let change = async |sessions: &Sessions, changes: &[DataChange]| {
+        sessions.change_data(key, changes, now(), &LIFETIME).await.unwrap().unwrap().map(|_| ())
+    };
+    let swap = |from: Option<&str>, to: Option<&str>| DataChange::Swap {
+        key: "_own",
+        from: from.map(Into::into),
+        to: to.map(Into::into),
+    };
+    assert_eq!(change(&stage.here, &[swap(None, Some("")), set("a", "1")]).await, Ok(()));
+    let late = [swap(None, Some("[2]")), set("a", "2")];
+    assert_eq!(change(stage.there(), &late).await, Err(DataError::Changed));
+    assert_eq!(change(stage.there(), &[swap(Some("[1]"), None)]).await, Err(DataError::Changed));
+    let seen = stage.here.find(key, now(), &LIFETIME).await.unwrap().unwrap().data.unwrap();
+    assert_eq!((seen.own("_own"), seen.get("_own"), seen.get("a")), (Some(""), None, Some("1")));
+    assert_eq!(change(stage.there(), &[DataChange::Clear]).await, Ok(()));
+    // Taken out once, whoever does it.
+    let (one, other) = ([swap(Some(""), Some("[3]"))], [swap(Some(""), None)]);
+    let (one, other) = tokio::join!(change(&stage.here, &one), change(stage.there(), &other));
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
 }
 
 async fn data_is_bounded(stage: Stage) {

@@ -70,7 +70,9 @@ fn verified(number: usize) -> Result<Verified> {
         date_joined: Timestamp::from_seconds(0),
         groups: Vec::new(),
         permissions: BTreeSet::new(),
+        group_permissions: BTreeSet::new(),
         profile: BTreeMap::new(),
+        has_messages: false,
     };
     Ok(Verified::check(Some(Arc::new(user)), "x", &AnyPassword)?)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::messages::MessageRecord;
 use super::registration::{
     Decided, InvitationRecord, Invited, NewInvitation, NewRegistration, Registered,
     RegistrationRecord,
@@ -170,6 +171,21 @@ pub enum Command {
         /// Its number.
         id: i64,
     },
+    /// Sends a message to a user, or to every member of a group.
+    MessageSend {
+        /// To whom.
+        to: Holder,
+        /// One line of plain text.
+        text: String,
+        /// `debug`, `info`, `success`, `warning` or `error`.
+        #[serde(default = "super::messages::info")]
+        level: String,
+    },
+    /// Lists the messages that wait for a user, the oldest first; they wait on.
+    MessageList {
+        /// For whom.
+        username: String,
+    },
 }
 
 /// A user to be created.
@@ -197,6 +213,8 @@ pub struct NewUser {
     pub groups: Vec<String>,
     /// Names of permissions.
     pub permissions: Vec<String>,
+    /// What stands in the fields of the profile.
+    pub profile: BTreeMap<String, String>,
 }
 
 /// A password on its way to be hashed: never in `Debug`, logs or errors.
@@ -267,6 +285,8 @@ pub enum Reply {
     Invited(Invited),
     /// The invitations, the newest first.
     Invitations(Vec<InvitationRecord>),
+    /// The messages that wait for a user, the oldest first.
+    Messages(Vec<MessageRecord>),
 }
 
 /// What carrying out a command led to, for the gateway that has sessions.

@@ -33,7 +33,7 @@ use crate::domain::{Timestamp, User, UserId};
 ///
 /// Its methods may be called from any runtime; the work is done on the one that opened it.
 pub struct Directory {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     control: Handle,
 }
 
@@ -55,6 +55,7 @@ impl Directory {
             validators: settings.validators,
             username_rule: settings.username_rule,
             trail: OnceLock::new(),
+            profile: arc_swap::ArcSwapOption::new(settings.profile.clone()),
         });
         execute::declare(&shared, &settings.permissions).await?;
         execute::declare_groups(&shared, &settings.groups).await?;
@@ -330,7 +331,7 @@ impl Directory {
 
     /// Does what must be done to its end: between the commit and the forgetting of the old state,
     /// an asker who goes away would leave the old state behind.
-    async fn order<T, E>(
+    pub(super) async fn order<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, E>

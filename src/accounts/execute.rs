@@ -8,6 +8,7 @@ mod invitations;
 mod names;
 mod permission_rows;
 mod permission_upkeep;
+mod messages;
 mod permissions;
 mod registrations;
 mod user_search;
@@ -111,6 +112,10 @@ async fn carry_out(
         Command::InvitationCreate(new) => invitations::create(shared, new, by, now).await,
         Command::InvitationList {} => invitations::list(shared, now).await,
         Command::InvitationRevoke { id } => invitations::revoke(shared, id).await,
+        Command::MessageSend { to, text, level } => {
+            messages::send(shared, &to, &text, &level, now).await
+        }
+        Command::MessageList { username } => messages::list(shared, &username).await,
     };
     reply.map(Outcome::from)
 }

@@ -39,21 +39,35 @@ pub(super) async fn user(
     let row = row(connection, who).await?;
     let id = row.as_ref().map_or(0, |row| row.id);
     let groups = groups_of(connection, id).await?;
-    let permissions: Vec<(String, String)> = sqlx::query_as(
+    let own: Vec<(String, String)> = sqlx::query_as(
         "SELECT app_label, codename FROM vestibule_permission WHERE id IN (
-             SELECT permission_id FROM vestibule_user_permissions WHERE user_id = $1
-             UNION
-             SELECT permission_id FROM vestibule_group_permissions
-             WHERE group_id IN (SELECT group_id FROM vestibule_user_groups WHERE user_id = $1))",
+             SELECT permission_id FROM vestibule_user_permissions WHERE user_id = $1)",
     )
     .bind(id)
     .fetch_all(&mut *connection)
     .await?;
+    // A superuser has all there are, as in Django's `ModelBackend`.
+    let of_groups: Vec<(String, String)> = sqlx::query_as(
+        "SELECT app_label, codename FROM vestibule_permission WHERE id IN (
+             SELECT permission_id FROM vestibule_group_permissions
+             WHERE group_id IN (SELECT group_id FROM vestibule_user_groups WHERE user_id = $1))
+         OR $2 = 1",
+    )
+    .bind(id)
+    .bind(i64::from(row.as_ref().is_some_and(|row| row.is_superuser)))
+    .fetch_all(&mut *connection)
+    .await?;
+    let messages = super::messages::waiting(connection, id).await?;
     let profile = profile_of(connection, id).await?;
+    let group_permissions: BTreeSet<_> = of_groups.iter().filter_map(permission).collect();
+    let mut permissions = group_permissions.clone();
+    permissions.extend(own.iter().filter_map(permission));
     Ok(row.map(|row| User {
         groups,
-        permissions: permissions.iter().filter_map(permission).collect(),
+        permissions,
+        group_permissions,
         profile: profile.into_iter().collect(),
+        has_messages: messages > 0,
         ..row.into_user()
     }))
 }
@@ -75,7 +89,9 @@ impl UserRow {
             date_joined: moment(self.date_joined),
             groups: Vec::new(),
             permissions: BTreeSet::new(),
+            group_permissions: BTreeSet::new(),
             profile: BTreeMap::new(),
+            has_messages: false,
         }
     }
 }

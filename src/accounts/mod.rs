@@ -24,8 +24,10 @@ mod fields;
 mod hashing;
 mod health;
 mod load;
+mod messages;
 mod password;
 mod registration;
+mod profiles;
 pub mod settings;
 mod several;
 mod shared;
@@ -40,14 +42,15 @@ pub use by::By;
 pub use cache::Known;
 pub use changes::Changed;
 pub use command::{
-    Change, Command, GroupDetails, GroupRecord, Holder, NewUser, Outcome, PermissionRecord, Reply,
-    Secret, ShutOut, UserDetails, UserRecord,
+    Change, Command, GroupDetails, GroupRecord, Holder, NewUser, Outcome,
+    PermissionRecord, Reply, Secret, ShutOut, UserDetails, UserRecord,
 };
 pub use directory::Directory;
 pub use error::{AccountsError, CommandError, nearest};
 pub use execute::Names;
 pub use fields::check_group_name;
 pub use health::DatabaseHealth;
+pub use messages::{MessageRecord, Queued};
 pub use password::{Attributes, Validators, Weakness};
 pub use registration::{
     Decided, Invitation, InvitationDigest, InvitationRecord, Invited, NewInvitation,

@@ -1,12 +1,13 @@
 //! What an operator can set about users: `[users]`, `[passwords]`, `[permissions]`, `[groups]`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::database::{NotAnAddress, PostgresUrl};
 use super::password::Validators;
-use crate::domain::Permission;
 use crate::domain::user::UsernameRule;
+use crate::domain::{Permission, ProfileFields};
 
 /// `[users]`, `[passwords]`, `[permissions]` and `[groups]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Settings {
     pub permissions: Vec<(Permission, String)>,
     /// Groups declared in the file, with declared permissions that they are given; created at start.
     pub groups: Vec<(String, Vec<Permission>)>,
+    /// The fields of profiles, if the file declares any; without, any name will do.
+    pub profile: Option<Arc<ProfileFields>>,
 }
 
 /// Where users are kept.
@@ -90,6 +93,7 @@ impl Default for Settings {
             username_rule: UsernameRule::default(),
             permissions: Vec::new(),
             groups: Vec::new(),
+            profile: None,
         }
     }
 }

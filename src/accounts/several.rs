@@ -39,24 +39,57 @@ pub(super) async fn users(
         }
     }
 
-    let permissions: Vec<(i64, String, String)> = sqlx::query_as(
-        "SELECT user_id, app_label, codename FROM vestibule_permission JOIN (
-             SELECT user_id, permission_id FROM vestibule_user_permissions
-             WHERE user_id IN (SELECT value FROM json_each($1))
-             UNION
-             SELECT user_id, permission_id FROM vestibule_user_groups
-             JOIN vestibule_group_permissions USING (group_id)
-             WHERE user_id IN (SELECT value FROM json_each($1))) AS given
-         ON permission_id = vestibule_permission.id",
+    let own: Vec<(i64, String, String)> = sqlx::query_as(
+        "SELECT user_id, app_label, codename FROM vestibule_permission
+         JOIN vestibule_user_permissions ON permission_id = vestibule_permission.id
+         WHERE user_id IN (SELECT value FROM json_each($1))",
     )
     .bind(&ids)
     .fetch_all(&mut *connection)
     .await?;
-    for (id, app, codename) in permissions {
+    for (id, app, codename) in own {
         if let (Some(user), Some(permission)) =
             (users.get_mut(&UserId(id)), permission(&(app, codename)))
         {
             user.permissions.insert(permission);
+        }
+    }
+
+    // A superuser has all there are, as in Django's `ModelBackend`.
+    let of_groups: Vec<(i64, String, String)> = sqlx::query_as(
+        "SELECT user_id, app_label, codename FROM vestibule_permission
+         JOIN vestibule_group_permissions ON permission_id = vestibule_permission.id
+         JOIN vestibule_user_groups
+              ON vestibule_user_groups.group_id = vestibule_group_permissions.group_id
+         WHERE user_id IN (SELECT value FROM json_each($1))
+         UNION
+         SELECT vestibule_user.id, app_label, codename
+         FROM vestibule_user CROSS JOIN vestibule_permission
+         WHERE is_superuser AND vestibule_user.id IN (SELECT value FROM json_each($2))",
+    )
+    .bind(&ids)
+    .bind(&ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    for (id, app, codename) in of_groups {
+        if let (Some(user), Some(permission)) =
+            (users.get_mut(&UserId(id)), permission(&(app, codename)))
+        {
+            user.permissions.insert(permission.clone());
+            user.group_permissions.insert(permission);
+        }
+    }
+
+    let with_messages: Vec<i64> = sqlx::query_scalar(
+        "SELECT DISTINCT user_id FROM vestibule_message
+         WHERE user_id IN (SELECT value FROM json_each($1))",
+    )
+    .bind(&ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    for id in with_messages {
+        if let Some(user) = users.get_mut(&UserId(id)) {
+            user.has_messages = true;
         }
     }
 

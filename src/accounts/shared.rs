@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
+
 use super::cache::{Cache, Known};
 use super::command::Secret;
 use super::database::{Connection, Database, Transaction, patiently};
@@ -14,7 +16,7 @@ use super::password::{Attributes, Hasher, StandIns, Validators};
 use super::several;
 use crate::domain::audit::Trail;
 use crate::domain::user::{UsernameRule, normalize_username};
-use crate::domain::{Timestamp, User, UserId};
+use crate::domain::{ProfileFields, Timestamp, User, UserId};
 
 /// What the directory's tasks share.
 pub(super) struct Shared {
@@ -28,6 +30,7 @@ pub(super) struct Shared {
     pub(super) username_rule: UsernameRule,
     /// What is told of every change of accounts, once there is somebody to tell.
     pub(super) trail: OnceLock<Arc<dyn Trail>>,
+    pub(super) profile: ArcSwapOption<ProfileFields>,
 }
 
 impl Shared {

@@ -12,6 +12,7 @@ mod invitation;
 mod lockout;
 mod long_list;
 mod mail;
+mod message;
 mod output;
 mod page;
 mod password;
@@ -71,6 +72,8 @@ enum Command {
     Registration(registration::Arguments),
     /// Make, list and revoke links that invite people to register
     Invitation(invitation::Arguments),
+    /// Send messages to users, and list those that wait
+    Message(message::Arguments),
     /// List, show, end and copy sessions, and save what can be read of damaged ones
     Session(session::Arguments),
     /// Show letters that wait or were given up, try them again, send one to try things out
@@ -117,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Export(arguments) => export::run(&arguments, file),
         Command::Registration(arguments) => registration::run(arguments, file),
         Command::Invitation(arguments) => invitation::run(arguments, file),
+        Command::Message(arguments) => message::run(arguments, file),
         Command::Session(arguments) => session::run(arguments, file),
         Command::Mail(arguments) => mail::run(&arguments, file),
         Command::Lockout(arguments) => lockout::run(arguments, file),

@@ -70,7 +70,7 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-struct Whom {
+pub(super) struct Whom {
     #[arg(long, value_name = "U")]
     user: Option<String>,
     #[arg(long, value_name = "G")]
@@ -78,7 +78,7 @@ struct Whom {
 }
 
 impl Whom {
-    fn holder(self) -> Result<Holder, Failure> {
+    pub(super) fn holder(self) -> Result<Holder, Failure> {
         match (self.user, self.group) {
             (Some(user), None) => Ok(Holder::User(user)),
             (None, Some(group)) => Ok(Holder::Group(group)),

@@ -97,6 +97,9 @@ struct Create {
     /// A permission to have, app.codename; may be given several times
     #[arg(long = "permission", value_name = "P")]
     permissions: Vec<String>,
+    /// A field of the profile; may be given several times
+    #[arg(long = "profile", value_name = "FIELD=VALUE", value_parser = profile_field)]
+    profile: Vec<(String, String)>,
     /// Read the password from standard input, one line, instead of asking on the terminal
     #[arg(long)]
     password_stdin: bool,
@@ -159,7 +162,13 @@ fn new_user(create: Create) -> Result<NewUser, Failure> {
         is_superuser: create.superuser,
         groups: create.groups,
         permissions: create.permissions,
+        profile: create.profile.into_iter().collect(),
     })
+}
+
+fn profile_field(text: &str) -> Result<(String, String), String> {
+    let (field, value) = text.split_once('=').ok_or("write `FIELD=VALUE`")?;
+    Ok((field.to_owned(), value.to_owned()))
 }
 
 /// Prints the reply to any account command.
@@ -188,6 +197,7 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Reply::Messages(messages) if json => output::json(&messages),
         Reply::User(user) => card(&user),
         Reply::Groups(groups) => super::group::list(groups),
         Reply::Group(group) => super::group::card(&group),
@@ -199,6 +209,7 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
         Reply::Registrations(registrations) => super::registration::list(registrations),
         Reply::Invited(invited) => super::invitation::card(&invited),
         Reply::Invitations(invitations) => super::invitation::list(invitations),
+        Reply::Messages(messages) => super::message::list(messages),
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
         username_rule: users.username_rule,
         groups: groups(root, &permissions),
         permissions,
+        // `[accounts.profile]` is the pages' as well, and is read with them.
+        profile: None,
     }
 }
 

@@ -10,6 +10,7 @@ use super::reader::Table;
 use crate::web::identity_headers::{
     Encoding, IdentityHeaders, MalformedHeader, Preset, SESSION_KEY,
 };
+use crate::web::profile_mentions;
 
 /// A header as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -115,6 +116,7 @@ pub(super) fn read_headers(table: &Table<'_>) -> Vec<Header> {
     for entry in entry.table("headers", "`headers`".to_owned()).entries() {
         let Some(template) = entry.text() else { continue };
         mentions::in_template(table, &template);
+        report.mention_profile(profile_mentions::in_template(&template.value), &template.span);
         let header = Header { name: entry.name.clone(), template: template.value };
         let one = [(header.name.as_str(), header.template.as_str())];
         if let Err(error) = IdentityHeaders::compile(one, ",", Encoding::Utf8) {

@@ -15,6 +15,7 @@ mod pages;
 mod passwords;
 mod policy_test;
 mod problem;
+mod profile;
 mod quantity;
 mod question;
 mod reader;
@@ -134,17 +135,19 @@ pub fn parse(name: &str, text: &str) -> Result<Configuration, Problems> {
 fn resolve(root: &Table<'_>, source: &Arc<Source>) -> Configuration {
     let (server, shared) = server::read(root);
     let (sessions, cookie) = sessions::read(root);
-    let accounts = accounts::read(root, &server.state_directory);
+    let mut accounts = accounts::read(root, &server.state_directory);
     let public_url = shared.public_url.as_ref().map(|at| at.value.clone());
     let mail = mail::read(root, shared.public_url.as_ref());
     let (mut pages, prefix_place) = pages::read(root, public_url);
     pages.sends_mail = mail.is_some();
     let surroundings =
         sites::Surroundings { prefix: &pages.prefix, max_body_size: shared.max_body_size };
+    accounts.profile.clone_from(&pages.profile);
     let (mut gateway, places) = sites::read(root, &surroundings);
     gateway.trusted_proxies.clone_from(&shared.trusted_proxies);
     let tests = policy_test::read(root, |offset| source.position(offset).0);
     let telemetry = server::read_log(root);
+    profile::check_mentions(root.report(), pages.profile.as_deref());
     check_cookie(root.report(), &cookie, &shared, &pages.prefix, prefix_place);
     let message = "this version does not speak TLS; put a proxy that does in front of it";
     root.not_yet("tls", message);

@@ -25,6 +25,7 @@ pub(super) fn read(root: &Table<'_>, public_url: Option<String>) -> (Settings, O
     let password_reset_timeout = table.duration("password_reset_timeout", SECOND);
     let registration =
         registration::read(&table, root.entry("mail").is_some() && public_url.is_some());
+    let profile = super::profile::read(&table);
     table.finish(&[]);
     let place = prefix.as_ref().map(|at| at.span.clone());
     let prefix = prefix.map_or(defaults.prefix, |at| at.value);
@@ -38,6 +39,7 @@ pub(super) fn read(root: &Table<'_>, public_url: Option<String>) -> (Settings, O
         password_reset_timeout: password_reset_timeout
             .map_or(defaults.password_reset_timeout, |at| at.value),
         registration,
+        profile,
         lockout: lockout(root, defaults.lockout),
         prefix,
     };

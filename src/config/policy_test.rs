@@ -312,6 +312,8 @@ pub fn hypothetical(username: String) -> User {
         date_joined: Timestamp::from_seconds(0),
         groups: Vec::new(),
         permissions: BTreeSet::new(),
+        group_permissions: BTreeSet::new(),
         profile: BTreeMap::new(),
+        has_messages: false,
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct Report {
     found: RefCell<BTreeMap<&'static str, BTreeSet<&'static str>>>,
     left_over: RefCell<Vec<LeftOver>>,
     mentions: RefCell<Vec<Mention>>,
+    profile_mentions: RefCell<Vec<(String, Span)>>,
 }
 
 #[derive(Debug)]
@@ -37,6 +38,17 @@ impl Report {
     /// All names that were noted.
     pub(super) fn mentions(&self) -> Vec<Mention> {
         self.mentions.borrow().clone()
+    }
+
+    /// Remembers that these fields of a profile are named at `span`.
+    pub(super) fn mention_profile(&self, fields: BTreeSet<String>, span: &Span) {
+        let mentions = fields.into_iter().map(|field| (field, span.clone()));
+        self.profile_mentions.borrow_mut().extend(mentions);
+    }
+
+    /// The fields that were named, and where.
+    pub(super) fn take_profile_mentions(&self) -> Vec<(String, Span)> {
+        self.profile_mentions.take()
     }
 
     /// Remembers that tables of `section` may have `key`.

@@ -15,6 +15,7 @@ use crate::domain::rule::{Condition, MalformedPattern, Pattern};
 use crate::domain::user::normalize_username;
 use crate::domain::{Oddity, Permission};
 use crate::web::expression::Expression;
+use crate::web::profile_mentions;
 
 /// The top level, or one `[sites."…"]`.
 #[derive(Debug)]
@@ -200,6 +201,7 @@ fn conditions(table: &Table<'_>) -> Vec<Condition> {
         conditions.push(Condition::Networks(networks.into_iter().map(|at| at.value).collect()));
     }
     if let Some(text) = table.text("test") {
+        report.mention_profile(profile_mentions::in_expression(&text.value), &text.span);
         match Expression::compile(&text.value) {
             Ok(expression) => {
                 mentions::in_expression(table, &text);

@@ -139,6 +139,8 @@ events! {
     InvitationCreated = "invitation_created",
     /// Such a link is taken back.
     InvitationRevoked = "invitation_revoked",
+    /// A message was sent to a user or a group by staff, a command or a program.
+    MessageSent = "message_sent",
     /// Fields of an account change.
     UserChanged = "user_changed",
     /// An account gets another password.

@@ -196,7 +196,9 @@ mod tests {
             date_joined: NOON,
             groups: Vec::new(),
             permissions: std::collections::BTreeSet::new(),
+            group_permissions: std::collections::BTreeSet::new(),
             profile: std::collections::BTreeMap::new(),
+            has_messages: false,
         }
     }
 

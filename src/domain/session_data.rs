@@ -16,8 +16,18 @@ pub enum DataChange {
     Set(Box<str>, Box<str>),
     /// Deletes a key; nothing happens when it is not there.
     Delete(Box<str>),
-    /// Deletes everything.
+    /// Deletes everything that applications keep.
     Clear,
+    /// The gateway's own: gives a key that begins with `_` another value, or takes it away, if it
+    /// still is what it was. Of two who change it at once one comes too late.
+    Swap {
+        /// The key.
+        key: &'static str,
+        /// The JSON that it has now, if any.
+        from: Option<Box<str>>,
+        /// The JSON that it shall have.
+        to: Option<Box<str>>,
+    },
 }
 
 /// Why data cannot be changed so.
@@ -32,6 +42,9 @@ pub enum DataError {
     /// The key begins with `_`.
     #[error("session keys that begin with `_` are the gateway's own")]
     Reserved,
+    /// A key of the gateway's own is not what it was any more.
+    #[error("the session was changed by somebody else meanwhile")]
+    Changed,
     /// The session would become too large.
     #[error(
         "a session holds at most {} bytes in {} keys",
@@ -49,12 +62,22 @@ impl SessionData {
     /// How many bytes the keys and values of a session may have together.
     pub const MAX_SIZE: usize = 32 * 1024;
 
-    /// The text of the JSON value of a key.
+    /// The text of the JSON value of a key that an application set.
     pub fn get(&self, key: &str) -> Option<&str> {
+        self.own(key).filter(|_| !is_own(key))
+    }
+
+    /// The same, for the gateway's own keys as well.
+    pub fn own(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(|value| &**value)
     }
 
-    /// Keys and values, sorted by key.
+    /// What applications keep, sorted by key.
+    pub fn of_applications(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter(|(key, _)| !is_own(key))
+    }
+
+    /// All keys and values, sorted by key.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }
@@ -66,6 +89,15 @@ impl SessionData {
 
     /// The data after these changes, in their order; all of them or none.
     pub fn changed(&self, changes: &[DataChange]) -> Result<Self, DataError> {
+        self.with(changes, true)
+    }
+
+    /// Whether there is any session that could be changed so.
+    pub fn check(changes: &[DataChange]) -> Result<(), DataError> {
+        Self::default().with(changes, false).map(drop)
+    }
+
+    fn with(&self, changes: &[DataChange], compares: bool) -> Result<Self, DataError> {
         let mut data = self.clone();
         for change in changes {
             match change {
@@ -77,7 +109,16 @@ impl SessionData {
                     check_key(key)?;
                     data.0.remove(key);
                 }
-                DataChange::Clear => data.0.clear(),
+                DataChange::Clear => data.0.retain(|key, _| is_own(key)),
+                DataChange::Swap { key, from, to } => {
+                    if compares && data.own(key) != from.as_deref() {
+                        return Err(DataError::Changed);
+                    }
+                    match to {
+                        Some(value) => drop(data.0.insert((*key).into(), value.clone())),
+                        None => drop(data.0.remove(*key)),
+                    }
+                }
             }
         }
         let size: usize = data.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -95,8 +136,13 @@ impl FromIterator<(Box<str>, Box<str>)> for SessionData {
     }
 }
 
+/// Whether a key is the gateway's own.
+fn is_own(key: &str) -> bool {
+    key.starts_with('_')
+}
+
 fn check_key(key: &str) -> Result<(), DataError> {
-    if key.starts_with('_') {
+    if is_own(key) {
         return Err(DataError::Reserved);
     }
     let is_fit = |c: char| !c.is_control() && !c.is_whitespace() && c != '=';
@@ -123,6 +169,24 @@ mod tests {
         let data = data.changed(&[DataChange::Delete("a".into()), set("c", "4")]).unwrap();
         assert_eq!(data.iter().collect::<Vec<_>>(), [("b", "2"), ("c", "4")]);
         assert!(data.changed(&[DataChange::Clear]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_the_gateways_own_is_swapped_and_neither_seen_nor_cleared_by_applications() {
+        let swap = |from: Option<&str>, to: Option<&str>| DataChange::Swap {
+            key: "_messages",
+            from: from.map(Into::into),
+            to: to.map(Into::into),
+        };
+        let data = SessionData::default();
+        let data = data.changed(&[set("a", "1"), swap(None, Some("[1]"))]).unwrap();
+        assert_eq!(data.changed(&[swap(None, Some("[2]"))]), Err(DataError::Changed));
+        assert_eq!(SessionData::check(&[swap(Some("[1]"), None)]), Ok(()));
+        assert_eq!((data.get("_messages"), data.own("_messages")), (None, Some("[1]")));
+        assert_eq!(data.of_applications().collect::<Vec<_>>(), [("a", "1")]);
+        let data = data.changed(&[DataChange::Clear]).unwrap();
+        assert_eq!(data.iter().collect::<Vec<_>>(), [("_messages", "[1]")]);
+        assert!(data.changed(&[swap(Some("[1]"), None)]).unwrap().is_empty());
     }
 
     #[test]

@@ -37,14 +37,54 @@ pub struct User {
     pub groups: Vec<String>,
     /// The user's own permissions together with those of the groups.
     pub permissions: BTreeSet<Permission>,
+    /// Those of them that the groups give, whether they are the user's own as well or not. Of a
+    /// superuser these are all that there are, as in Django's `ModelBackend`.
+    pub group_permissions: BTreeSet<Permission>,
     /// The user's profile: declared fields and their values.
     pub profile: BTreeMap<String, String>,
+    /// Whether messages waited for the user when this was loaded.
+    pub has_messages: bool,
 }
 
+/// The methods of the Django Book's Table 12-4 that need nobody else. Of the others,
+/// `get_and_delete_messages` is the gateway's, which shows each message once.
 impl User {
+    /// Always: who is not logged in is no `User`.
+    #[expect(clippy::unused_self, reason = "a question about a user, as in Django")]
+    pub const fn is_authenticated(&self) -> bool {
+        true
+    }
+
+    /// Never: who is not logged in is no `User`.
+    #[expect(clippy::unused_self, reason = "a question about a user, as in Django")]
+    pub const fn is_anonymous(&self) -> bool {
+        false
+    }
+
     /// First and last name with one space between them, trimmed; empty when both are.
     pub fn get_full_name(&self) -> String {
         format!("{} {}", self.first_name, self.last_name).trim().to_owned()
+    }
+
+    /// The first name alone.
+    pub fn get_short_name(&self) -> &str {
+        &self.first_name
+    }
+
+    /// What the user's groups give; all there is for superusers, nothing for inactive users.
+    pub fn get_group_permissions(&self) -> impl Iterator<Item = &Permission> {
+        self.group_permissions.iter().filter(|_| self.is_active)
+    }
+
+    /// The user's own permissions and those of the groups; all there are for superusers, none for
+    /// inactive users.
+    pub fn get_all_permissions(&self) -> impl Iterator<Item = &Permission> {
+        self.permissions.iter().filter(|_| self.is_active)
+    }
+
+    /// The profile: fields and their values, of which empty ones are left out.
+    pub fn get_profile(&self) -> &BTreeMap<String, String> {
+        &self.profile
     }
 
     /// Whether the user has this permission: superusers have all, inactive users none.
@@ -151,6 +191,63 @@ impl UsernameRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ada(change: impl FnOnce(&mut User)) -> User {
+        let permission = |name: &str| name.parse::<Permission>().unwrap();
+        let mut ada = User {
+            id: UserId(1),
+            username: "ada".to_owned(),
+            first_name: " Ada".to_owned(),
+            last_name: String::new(),
+            email: String::new(),
+            password: PasswordHash::from_encoded("!"),
+            is_staff: false,
+            is_active: true,
+            is_superuser: false,
+            last_login: None,
+            date_joined: Timestamp::from_seconds(0),
+            groups: vec!["Editors".to_owned()],
+            permissions: ["polls.can_vote", "wiki.edit"].map(permission).into(),
+            group_permissions: [permission("wiki.edit")].into(),
+            profile: [("band".to_owned(), "x".to_owned())].into(),
+            has_messages: false,
+        };
+        change(&mut ada);
+        ada
+    }
+
+    fn names<'a>(permissions: impl Iterator<Item = &'a Permission>) -> Vec<&'a str> {
+        permissions.map(Permission::as_str).collect()
+    }
+
+    #[test]
+    fn the_methods_answer_as_djangos() {
+        let ada = ada(|_| {});
+        assert!(ada.is_authenticated() && !ada.is_anonymous());
+        assert_eq!((&*ada.get_full_name(), ada.get_short_name()), ("Ada", " Ada"));
+        assert_eq!(names(ada.get_group_permissions()), ["wiki.edit"]);
+        assert_eq!(names(ada.get_all_permissions()), ["polls.can_vote", "wiki.edit"]);
+        assert!(ada.has_perm("wiki.edit") && !ada.has_perm("wiki.delete"));
+        assert!(ada.has_module_perms("polls") && !ada.has_module_perms("poll"));
+        let both = ["polls.can_vote", "wiki.edit"].map(|name| name.parse().unwrap());
+        let more = ["polls.can_vote", "wiki.delete"].map(|name| name.parse().unwrap());
+        assert!(ada.has_perms(&both) && !ada.has_perms(&more) && ada.has_perms([]));
+        assert_eq!(ada.get_profile().get("band").map(String::as_str), Some("x"));
+    }
+
+    #[test]
+    fn an_inactive_user_has_no_permission_and_a_superuser_every_one() {
+        for is_superuser in [false, true] {
+            let gone = ada(|ada| (ada.is_active, ada.is_superuser) = (false, is_superuser));
+            assert!(!gone.has_perm("polls.can_vote") && !gone.has_module_perms("polls"));
+            assert!(!gone.has_perms(&["polls.can_vote".parse().unwrap()]));
+            assert_eq!(gone.get_all_permissions().count(), 0);
+            assert_eq!(gone.get_group_permissions().count(), 0);
+        }
+        let root = ada(|ada| ada.is_superuser = true);
+        assert!(root.has_perm("any.thing") && root.has_module_perms("anything"));
+        assert!(root.has_perms(&["any.thing".parse().unwrap()]));
+    }
 
     #[test]
     fn the_book_allows_less_than_django() {

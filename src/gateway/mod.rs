@@ -7,6 +7,7 @@
 mod connection;
 mod exchange;
 mod head;
+mod message_delivery;
 mod own_pages;
 mod policy;
 mod revocation;
@@ -41,6 +42,7 @@ pub use settings::Settings;
 use crate::accounts::Directory;
 use crate::domain::{Decision, Permitted, RequestPath, Timestamp, authorize};
 use crate::pages::Audience;
+use crate::pages::messages::Handed;
 use crate::sessions::Sessions;
 use crate::telemetry::{AccessLines, Counters};
 use crate::upstream::{self, Application, ForwardError, Forwarded, Outgoing, Pool};
@@ -56,7 +58,7 @@ use exchange::{Exchange, Kind, Switched};
 use head::{Head, Origin};
 use said::Subject;
 use settings::Route;
-use stop::Stop;
+use stop::{Stop, refusal_for};
 use streams::{Admission, Streams};
 use visitor::Caller;
 
@@ -233,7 +235,12 @@ impl Worker {
             .settings
             .trust_responses
             .then(|| Subject::of(&caller, &origin, permitted.request_mut().headers()));
-        let told = self.tell(policy, route, origin, &caller, &mut permitted)?;
+        let method = permitted.request_mut().method();
+        let handed = match message_delivery::is_due(route, &caller, method, glance) {
+            true => Some(Box::pin(message_delivery::take(self, policy, &caller)).await),
+            false => None,
+        };
+        let told = self.tell(policy, route, origin, &caller, handed.as_deref(), &mut permitted)?;
         let mut cookie = caller.renewed_cookie.take();
         drop(caller);
         let watch = connection.watch();
@@ -244,6 +251,9 @@ impl Worker {
         });
         let forwarded = forwarded.await.map_err(|why| self.stop(connection, why, route))?;
         let (mut response, said) = receive(policy, application, forwarded)?;
+        if let Some(handed) = handed {
+            Box::pin(message_delivery::settle(*handed, &mut response)).await;
+        }
 
         // What it says of the visitor's session.
         if let (Some(said), Some(subject)) = (said, subject) {
@@ -268,6 +278,7 @@ impl Worker {
         route: &Route,
         origin: Origin,
         caller: &Caller,
+        handed: Option<&Handed>,
         permitted: &mut Permitted<Outgoing>,
     ) -> Result<Told, Refusal> {
         let request = permitted.request_mut();
@@ -286,7 +297,10 @@ impl Worker {
         if let Some(protocol) = upgrade {
             forwarding::set_upgrade(headers, protocol);
         }
-        let identity = self.told.borrow_mut().headers(&route.identity, caller)?;
+        let mut identity = self.told.borrow_mut().headers(&route.identity, caller)?;
+        if let Some(handed) = handed {
+            identity = message_delivery::with_messages(&identity, route, caller, handed)?;
+        }
         Ok(Told { forwarded: origin.into_forwarded(), identity, asks_upgrade })
     }
 }
@@ -376,19 +390,4 @@ fn refuse(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// The refusal that a failed exchange with the application `name` comes to.
-fn refusal_for(error: ForwardError, name: &str) -> Refusal {
-    match error {
-        ForwardError::Body(BodyError::TooLarge) => Refusal::BodyTooLarge,
-        ForwardError::Body(BodyError::Incomplete(_)) => {
-            Refusal::MalformedRequest("the body ended early")
-        }
-        ForwardError::ConnectTimeout(_) => Refusal::GatewayTimeout("`connect_timeout` passed"),
-        ForwardError::AnswerTimeout => Refusal::GatewayTimeout("`response_timeout` passed"),
-        ForwardError::Unreachable { .. } | ForwardError::Garbled(_) => {
-            Refusal::BadGateway(format!("`{name}`: {error}"))
-        }
-    }
 }

@@ -13,6 +13,7 @@ use crate::domain::RequestPath;
 use crate::pages::{PageRequest, Pages};
 use crate::upstream::Outgoing;
 use crate::web::body::BodyError;
+use crate::web::messages::MessagesScope;
 use crate::web::refusal::Refusal;
 
 /// A request for a page below the prefix.
@@ -51,6 +52,7 @@ pub(super) async fn answer(
         visitor: caller.visitor,
         session_id: caller.session_id,
         now: caller.now,
+        messages: MessagesScope::default(),
     };
     let policy = Arc::clone(policy);
     let answering = gateway.control.spawn(async move { policy.pages.answer(request).await });

@@ -1,4 +1,5 @@
-//! What an application says of its visitor's session: done before its answer goes on.
+//! What an application says of its visitor's session and to its visitor: done before its answer goes
+//! on.
 
 use std::sync::Arc;
 
@@ -11,18 +12,23 @@ use super::visitor::Caller;
 use super::{Policy, Worker};
 use crate::accounts::Directory;
 use crate::domain::audit::{Entry, Event, Person};
-use crate::domain::{Client, Device, SessionData, SessionId, SessionKey, Timestamp, UserId};
+use crate::domain::session_data::{DataChange, DataError};
+use crate::domain::{
+    Client, Device, Message, SessionData, SessionId, SessionKey, Timestamp, UserId,
+};
 use crate::pages;
+use crate::pages::messages::{MessageQueue, Moment};
 use crate::sessions::{self, Sessions, Unavailable};
 use crate::telemetry::SessionChange;
 use crate::upstream::Application;
 use crate::web::cookie;
-use crate::web::instructions::{Fault, Instructions};
+use crate::web::instructions::{Fault, Instructions, Wishes};
 use crate::web::refusal::Refusal;
 
 /// The visitor of whose session an application may say something.
 pub(super) struct Subject {
     session: Option<SessionId>,
+    user: Option<UserId>,
     client: Client,
     is_secure: bool,
 }
@@ -36,7 +42,8 @@ impl Subject {
         let user_agent = user_agent.and_then(|value| value.to_str().ok());
         let device = user_agent.map_or_else(Device::default, Device::of);
         let client = Client { address: origin.address, device };
-        Self { session, client, is_secure: origin.is_secure }
+        let user = caller.visitor.user().map(|user| user.id);
+        Self { session, user, client, is_secure: origin.is_secure }
     }
 }
 
@@ -60,6 +67,10 @@ pub(super) async fn obey(
         sessions: Arc::clone(&worker.gateway.sessions),
         directory: Arc::clone(&worker.gateway.directory),
         application: application.clone(),
+        queue: MessageQueue::new(
+            Arc::clone(&worker.gateway.directory),
+            Arc::clone(&worker.gateway.sessions),
+        ),
         settings: policy.sessions.clone(),
         now: worker.now.get(),
         // As Django's middleware: what a view did before it failed is not kept.
@@ -70,10 +81,10 @@ pub(super) async fn obey(
     let obeying = worker.gateway.control.spawn(obeying.obey(instructions, subject));
     let done = match obeying.await {
         Ok(Ok(done)) => done,
-        Ok(Err(unavailable)) => {
+        Ok(Err(refusal)) => {
             worker.counters.count_session_change(SessionChange::Failed);
             tracing::debug!(application, "what it says of a session cannot be kept");
-            return Err(pages::refusal_of(&unavailable));
+            return Err(refusal);
         }
         Err(crashed) => return Err(Refusal::Broken(crashed.to_string())),
     };
@@ -99,6 +110,7 @@ struct Obeying {
     sessions: Arc<Sessions>,
     directory: Arc<Directory>,
     application: String,
+    queue: MessageQueue,
     settings: sessions::Settings,
     now: Timestamp,
     keeps_changes: bool,
@@ -133,54 +145,74 @@ impl Obeying {
         self.directory.note(&entry.with("application", &*self.application));
     }
 
-    /// Logs out first; what is set besides is kept in a new session then, as after Django's
-    /// `logout`.
+    /// Logs out first; what is set besides, and what is said, is kept in a new session then, as after
+    /// Django's `logout`.
     async fn obey(
         self,
         instructions: Box<Instructions>,
         subject: Subject,
-    ) -> Result<Done, Unavailable> {
-        let Subject { mut session, client, .. } = subject;
+    ) -> Result<Done, Refusal> {
+        let Subject { mut session, mut user, client, .. } = subject;
         let mut now = Now::AsBefore;
         if instructions.is_logout()
             && let Some(id) = session.take()
         {
             let key = SessionKey::of(&id);
             let record = self.sessions.look(&key, self.now, &self.settings.lifetime).live();
-            self.sessions.end(key).await?;
+            self.sessions.end(key).await.map_err(|it| pages::refusal_of(&it))?;
             if let Some(login) = record.and_then(|record| record.login) {
                 self.note_logout(key, login.user(), client).await;
             }
-            now = Now::Ended;
+            (now, user) = (Now::Ended, None);
         }
-        let changes = match instructions.into_changes() {
-            Ok(changes) if changes.is_empty() || !self.keeps_changes => {
-                return Ok(Done { session: now, change: None, fault: None });
-            }
-            Ok(changes) => changes,
+        let Wishes { changes, messages } = match instructions.into_wishes() {
+            Ok(wishes) if self.keeps_changes => wishes,
+            Ok(_) => Wishes::default(),
             Err(fault) => return Ok(Done::ignored(now, fault)),
         };
+        let message = |(level, text)| Message { level, text, created: self.now };
+        let mut messages: Vec<Message> = messages.into_iter().map(message).collect();
+        if let Some(user) = user.filter(|_| !messages.is_empty()) {
+            let added = self.queue.add(user, std::mem::take(&mut messages)).await;
+            added.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        }
+        if changes.is_empty() && messages.is_empty() {
+            return Ok(Done { session: now, change: None, fault: None });
+        }
+        let changed = self.change(session, client, now, &changes, &messages).await;
+        changed.map_err(|unavailable| pages::refusal_of(&unavailable))
+    }
+
+    /// Changes the session, or begins one for what is to be kept.
+    async fn change(
+        &self,
+        session: Option<SessionId>,
+        client: Client,
+        now: Now,
+        changes: &[DataChange],
+        messages: &[Message],
+    ) -> Result<Done, Unavailable> {
         let lifetime = &self.settings.lifetime;
         let is_new = session.is_none();
         let id = match session {
             Some(id) => id,
             // A session begins when something is set, and not before it is known that it can be.
-            None => match SessionData::default().changed(&changes) {
+            None => match SessionData::default().changed(changes) {
                 Err(error) => return Ok(Done::ignored(now, error.into())),
-                Ok(data) if data.is_empty() => {
+                Ok(data) if data.is_empty() && messages.is_empty() => {
                     return Ok(Done { session: now, change: None, fault: None });
                 }
                 Ok(_) => self.sessions.begin_anonymous(client, self.now, lifetime).await?,
             },
         };
         let key = SessionKey::of(&id);
-        let changed = self.sessions.change_data(key, &changes, self.now, lifetime).await;
+        let changed = self.change_data(key, changes, messages).await;
         if is_new && changed.is_err() {
             // No browser will ever come by it.
             self.sessions.discard(key);
         }
         Ok(match changed? {
-            Some(Ok(_)) => {
+            Some(Ok(())) => {
                 Done { session: Now::Renewed(id), change: Some(SessionChange::Kept), fault: None }
             }
             Some(Err(error)) => Done::ignored(now, error.into()),
@@ -188,5 +220,28 @@ impl Obeying {
             // place of one that a login has set meanwhile.
             None => Done { session: now, change: Some(SessionChange::TooLate), fault: None },
         })
+    }
+
+    async fn change_data(
+        &self,
+        key: SessionKey,
+        changes: &[DataChange],
+        messages: &[Message],
+    ) -> Result<Option<Result<(), DataError>>, Unavailable> {
+        let lifetime = &self.settings.lifetime;
+        if !changes.is_empty() {
+            match self.sessions.change_data(key, changes, self.now, lifetime).await? {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Ok(Some(Err(error))),
+                None => return Ok(None),
+            }
+        }
+        if !messages.is_empty() {
+            let at = Moment { now: self.now, lifetime: *lifetime };
+            if !self.queue.add_to_session(key, messages, at).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Ok(())))
     }
 }

@@ -10,6 +10,7 @@ use super::refusal::Notice;
 use super::{Answer, PageRequest, Pages, answer};
 use crate::web::form::{Form, MalformedForm};
 use crate::web::refusal::Refusal;
+use crate::web::scope::UserScope;
 
 impl Pages {
     /// Renders a page that has a form, and gives the browser a cookie for it if it has none.
@@ -28,11 +29,15 @@ impl Pages {
         let token = self.state.csrf.token(&secret, request.session_key());
         let input = format!("<input type=\"hidden\" name=\"{}\" value=\"{token}\">", csrf::FIELD);
         let scope = self.scope(&request.visitor, &request.host);
+        let messages = context! {
+            messages => request.messages.value(),
+            user => UserScope::with_messages(&request.visitor, Some(&request.messages)),
+        };
         let context = context! {
             csrf_token => token,
             csrf_input => Value::from_safe_string(input),
             request => request.scope(),
-            ..merge_maps([scope, names])
+            ..merge_maps([scope, messages, names])
         };
         let mut response = self.rendered(status, template, context);
         if sent.is_none() {

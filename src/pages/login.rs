@@ -116,7 +116,7 @@ impl Pages {
         self.state.directory.note(&entry);
         let (age, is_secure) = (settings.max_age(), request.is_secure);
         let session = cookie::session_cookie(&settings.cookie, &id, age, is_secure);
-        let mut response = answer::redirect(&self.after_login(next));
+        let mut response = answer::redirect(&self.after_login_of(user, next));
         response.headers_mut().append(header::SET_COOKIE, session);
         response.headers_mut().append(header::SET_COOKIE, self.csrf_cookie(&secret, request));
         self.remember_browser(request, user, &mut response)?;

@@ -17,6 +17,7 @@ mod link;
 mod lockouts;
 mod login;
 mod logout;
+pub mod messages;
 mod next;
 mod own_sessions;
 mod page_request;
@@ -25,10 +26,12 @@ mod password_reset;
 mod password_reset_confirm;
 mod profile;
 mod reauthentication;
+mod profile_form;
 mod refusal;
 mod registration;
 pub mod settings;
 mod setup;
+mod shown_messages;
 mod templates;
 mod throttle;
 
@@ -45,6 +48,7 @@ use crate::domain::{Links, Timestamp, Visitor};
 use crate::mail::Outbox;
 use crate::sessions::{self, Sessions};
 use crate::web::glance::Glance;
+use crate::web::messages::MessagesScope;
 use crate::web::refusal::Refusal;
 use crate::web::scope::{PermsScope, UserScope};
 
@@ -123,6 +127,11 @@ impl State {
         }
     }
 
+    /// Where messages wait.
+    fn message_queue(&self) -> messages::MessageQueue {
+        messages::MessageQueue::new(Arc::clone(&self.directory), Arc::clone(&self.sessions))
+    }
+
     /// Forgets failed logins that no longer count, to free memory; nothing depends on it.
     pub fn sweep(&self, now: Timestamp) {
         self.throttle.sweep(now);
@@ -151,6 +160,7 @@ enum Page<'p> {
     EmailChangeDone,
     EmailChangeLink,
     EmailChangeComplete,
+    Messages,
     Profile,
     Register,
     RegisterDone,
@@ -179,6 +189,7 @@ impl<'p> Page<'p> {
             "email_change/" => Self::EmailChange,
             "email_change/done/" => Self::EmailChangeDone,
             "email_change/complete/" => Self::EmailChangeComplete,
+            "messages/" => Self::Messages,
             "profile/" => Self::Profile,
             "register/" => Self::Register,
             "register/done/" => Self::RegisterDone,
@@ -186,6 +197,7 @@ impl<'p> Page<'p> {
             "static/style.css" => Self::Stylesheet,
             "login"
             | "logout"
+            | "messages"
             | "password_change"
             | "password_change/done"
             | "password_reset"
@@ -231,6 +243,7 @@ impl<'p> Page<'p> {
             | Self::Register
             | Self::RegisterConfirm(..)
             | Self::Invitation(_)
+            | Self::Profile
             | Self::Sessions
             | Self::Setup(_) => "GET, HEAD, POST",
             Self::Home
@@ -239,8 +252,8 @@ impl<'p> Page<'p> {
             | Self::PasswordResetComplete
             | Self::EmailChangeDone
             | Self::EmailChangeComplete
-            | Self::Profile
             | Self::RegisterDone
+            | Self::Messages
             | Self::Stylesheet
             | Self::Unfinished => "GET, HEAD",
         }
@@ -272,8 +285,12 @@ impl Pages {
     /// Answers a request to one of the pages. The answer to HEAD has the body of that to GET.
     ///
     /// It may take as long as a password's hash: run it on the control runtime.
-    pub async fn answer(&self, request: PageRequest) -> Response<Bytes> {
-        let answer = match Page::find(&request.page) {
+    pub async fn answer(&self, mut request: PageRequest) -> Response<Bytes> {
+        let name = std::mem::take(&mut request.page);
+        let page = Page::find(&name);
+        let handed = self.messages_for(page.as_ref(), &mut request).await;
+        request.page.clone_from(&name);
+        let answer = match page {
             None => Err(Notice::from(&Refusal::NoSuchPage)),
             Some(page) if !page.methods().split(", ").any(|one| one == request.method.as_str()) => {
                 Err(Notice { allow: page.methods(), ..Notice::from(&Refusal::Method) })
@@ -283,7 +300,9 @@ impl Pages {
             }
             Some(page) => self.open(page, &request).await,
         };
-        self.dress(answer.unwrap_or_else(|notice| self.notify(&notice, &self.asked(&request))))
+        let answer = answer.unwrap_or_else(|notice| self.notify(&notice, &self.asked(&request)));
+        Self::settle(&request, handed, &answer).await;
+        self.dress(answer)
     }
 
     async fn open(&self, page: Page<'_>, request: &PageRequest) -> Answer {
@@ -309,6 +328,8 @@ impl Pages {
             Page::EmailChangeLink if is_post => self.confirm_email_change(request).await,
             Page::EmailChangeLink => self.email_change_link_page(request).await,
             Page::EmailChangeComplete => self.email_change_complete_page(request),
+            Page::Messages => self.messages_as_json(request).await,
+            Page::Profile if is_post => self.change_profile(request).await,
             Page::Profile => self.profile_page(request),
             Page::Register if is_post => self.register(request, None).await,
             Page::Register => self.registration_page(request, None).await,
@@ -353,7 +374,6 @@ impl Pages {
             site => context! { name => answer::host_name(host), domain => host },
             user => UserScope::of(visitor),
             perms => PermsScope::of(visitor),
-            messages => Vec::<Value>::new(),
             stylesheet => &*self.stylesheet,
             login_url => self.url("login/"),
             logout_url => self.url("logout/"),

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 use minijinja::{Value, context};
 
 use crate::domain::{Client, Device, Identity, SessionId, SessionKey, Timestamp, Visitor};
+use crate::web::messages::MessagesScope;
 
 /// A request to one of the gateway's own pages, with its body.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct PageRequest {
     pub session_id: Option<SessionId>,
     /// When.
     pub now: Timestamp,
+    /// What the page may show of the messages that wait for the visitor; nothing when it is asked.
+    pub messages: MessagesScope,
 }
 
 impl PageRequest {

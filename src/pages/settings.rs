@@ -1,7 +1,10 @@
 //! What an operator can set about the gateway's own pages: `[accounts]`, `[lockout]`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::domain::ProfileFields;
 
 /// `[accounts]`, `[lockout]`, `server.public_url` and whether there is a `[mail]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct Settings {
     pub password_reset_timeout: Duration,
     /// Who may make an account.
     pub registration: Registration,
+    /// The fields of profiles, if the file declares any.
+    pub profile: Option<Arc<ProfileFields>>,
     /// What slows down whoever guesses passwords.
     pub lockout: Lockout,
 }
@@ -79,6 +84,7 @@ impl Default for Settings {
             sends_mail: false,
             password_reset_timeout: Duration::from_secs(3 * 24 * 60 * 60),
             registration: Registration::default(),
+            profile: None,
             lockout: Lockout {
                 enabled: true,
                 failures: 5,

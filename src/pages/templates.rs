@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -17,7 +18,7 @@ use crate::domain::Timestamp;
 use samples::samples;
 
 /// The templates that every gateway has, under Django's names where Django has them.
-const BUILT_IN: [(&str, &str); 11] = [
+const BUILT_IN: [(&str, &str); 12] = [
     ("base.html", include_str!("templates/base.html")),
     ("forms.html", include_str!("templates/forms.html")),
     ("registration/login.html", include_str!("templates/registration/login.html")),
@@ -32,6 +33,7 @@ const BUILT_IN: [(&str, &str); 11] = [
         include_str!("templates/registration/password_change_done.html"),
     ),
     ("registration/sessions.html", include_str!("templates/registration/sessions.html")),
+    ("profile_fields.html", include_str!("templates/profile_fields.html")),
     ("profile.html", include_str!("templates/profile.html")),
     ("setup.html", include_str!("templates/setup.html")),
     ("refusal.html", include_str!("templates/refusal.html")),
@@ -205,6 +207,10 @@ fn environment() -> Environment<'static> {
             Ok(escape(text, output)?)
         }
         None if let Some(html) = bound_form::html(value) => Ok(output.write_str(&html)?),
+        // A message is written as its text.
+        None if value.kind() == ValueKind::Plain && *state.auto_escape() == AutoEscape::Html => {
+            Ok(escape(&value.to_string(), output)?)
+        }
         Some(_) | None => minijinja::escape_formatter(output, state, value),
     });
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();

@@ -81,16 +81,17 @@ impl Reloader {
         let _turn = self.one_at_a_time.lock().await;
         let read = (self.read)(Arc::clone(&self.gateway.directory)).await;
         let compiled = read.and_then(|reloadable| {
-            let mail = reloadable.mail.clone();
+            let (mail, profile) = (reloadable.mail.clone(), reloadable.pages.profile.clone());
             let policy = reloadable.compile(&self.state, &self.applications);
             let policy = policy.map_err(|error| error.to_string())?;
             // Last, because it is in force at once.
             self.outbox.set_up(mail.as_ref()).map_err(|error| error.to_string())?;
-            Ok(policy)
+            Ok((policy, profile))
         });
         self.succeeded.store(compiled.is_ok(), Relaxed);
         match compiled {
-            Ok(policy) => {
+            Ok((policy, profile)) => {
+                self.gateway.directory.declare_profile(profile);
                 self.gateway.enforce(policy);
                 tracing::info!("the configuration was read again and is in force");
                 Ok(())

@@ -11,15 +11,20 @@
 //! | `DELETE /data/NAME` | delete, whether it is there or not |
 //! | `DELETE /data` | clear: deletes all of them, and the session goes on |
 //! | `POST /flush` | flush: ends the session |
+//! | `POST /messages` | shows the visitor a message once: `{"text": "…", "level": "success"}` |
 
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::accounts::AccountsError;
 use crate::domain::audit::{Entry, Event, Person};
+use crate::domain::message::{Level, MalformedMessage, Message, MessageText, UnknownLevel};
 use crate::domain::session_data::{DataChange, DataError};
 use crate::domain::{SessionKey, Timestamp};
 use crate::gateway::Gateway;
+use crate::pages::messages::{MessageQueue, Moment};
 use crate::sessions::{Record, Unavailable};
 
 /// Why a request is not answered with what it asks for.
@@ -39,8 +44,14 @@ enum Complaint {
     Body(#[from] serde_json::Error),
     #[error(transparent)]
     Data(#[from] DataError),
+    #[error(transparent)]
+    Message(#[from] MalformedMessage),
+    #[error(transparent)]
+    Level(#[from] UnknownLevel),
     #[error("this is not possible just now: {0}")]
     Unavailable(#[from] Unavailable),
+    #[error("this is not possible just now: {0}")]
+    Accounts(#[from] AccountsError),
 }
 
 impl Complaint {
@@ -55,7 +66,13 @@ impl Complaint {
             Self::Data(DataError::Key) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_key"),
             Self::Data(DataError::Reserved) => (StatusCode::UNPROCESSABLE_ENTITY, "reserved_key"),
             Self::Data(DataError::TooLarge) => (StatusCode::UNPROCESSABLE_ENTITY, "too_large"),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Data(DataError::Changed) => (StatusCode::CONFLICT, "changed"),
+            Self::Message(_) | Self::Level(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_message")
+            }
+            Self::Unavailable(_) | Self::Accounts(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
         }
     }
 }
@@ -76,6 +93,7 @@ pub(super) async fn answer(
         None if rest == "data" => open.all(method).await,
         None if rest == "keys" => open.keys(method).await,
         None if rest == "flush" => open.flush(method).await,
+        None if rest == "messages" => open.message(method, body).await,
         Some(("data", name)) if !name.contains('/') => {
             match percent_decode_str(name).decode_utf8() {
                 Ok(name) => open.one(method, &name, body).await,
@@ -89,6 +107,15 @@ pub(super) async fn answer(
         Ok(None) => (StatusCode::NO_CONTENT, String::new()),
         Err(complaint) => complain(&complaint),
     })
+}
+
+/// A message as it is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    text: String,
+    #[serde(default)]
+    level: Option<String>,
 }
 
 /// What a request is answered with: JSON, or nothing to say.
@@ -107,8 +134,12 @@ impl Open<'_> {
             Method::GET | Method::HEAD => {
                 let record = self.record().await?;
                 let member = |(name, json): (&str, &str)| format!("{}:{json}", Value::from(name));
-                let members: Vec<String> =
-                    record.data.iter().flat_map(|data| data.iter()).map(member).collect();
+                let members: Vec<String> = record
+                    .data
+                    .iter()
+                    .flat_map(|data| data.of_applications())
+                    .map(member)
+                    .collect();
                 Ok(Some(format!("{{{}}}", members.join(","))))
             }
             Method::DELETE => self.change(DataChange::Clear).await,
@@ -120,7 +151,7 @@ impl Open<'_> {
         match *method {
             Method::GET | Method::HEAD => {
                 let record = self.record().await?;
-                let data = record.data.iter().flat_map(|data| data.iter());
+                let data = record.data.iter().flat_map(|data| data.of_applications());
                 let names: Vec<&str> = data.map(|(name, _)| name).collect();
                 Ok(Some(json!(names).to_string()))
             }
@@ -158,6 +189,30 @@ impl Open<'_> {
             let entry = Entry::new(Event::Logout, self.now).session(self.key);
             let entry = entry.of(Person { name, id: Some(user) });
             directory.note(&entry.with("because", "an application ended the session"));
+        }
+        Ok(None)
+    }
+
+    /// For whoever came by the session: the user, or a guest, whose messages the session keeps.
+    async fn message(&self, method: &Method, body: &[u8]) -> Answered {
+        if *method != Method::POST {
+            return Err(Complaint::Method("POST"));
+        }
+        let wanted = serde_json::from_slice::<Wanted>(body)?;
+        let level = wanted.level.map_or(Ok(Level::default()), |name| name.parse())?;
+        let text = MessageText::parse(&wanted.text)?;
+        let message = Message { level, text, created: self.now };
+        let (directory, sessions) = (&self.gateway.directory, &self.gateway.sessions);
+        let queue = MessageQueue::new(directory.clone(), sessions.clone());
+        match self.record().await?.login {
+            Some(login) => queue.add(login.user(), vec![message]).await?,
+            None => {
+                let lifetime = self.gateway.policy.load().sessions.lifetime;
+                let at = Moment { now: self.now, lifetime };
+                if !queue.add_to_session(self.key, &[message], at).await? {
+                    return Err(Complaint::NoSession);
+                }
+            }
         }
         Ok(None)
     }

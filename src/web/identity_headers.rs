@@ -9,9 +9,11 @@ use std::fmt;
 use http::{HeaderName, HeaderValue};
 use minijinja::{Environment, UndefinedBehavior, context};
 
+use super::messages::MessagesScope;
 use super::scope;
 use super::session_scope::SessionScope;
-use crate::domain::{SessionKey, Visitor};
+use crate::domain::message::{Level, Message, MessageText};
+use crate::domain::{SessionKey, Timestamp, Visitor};
 
 /// The identity headers of a rule: names and compiled templates.
 #[derive(Clone)]
@@ -21,6 +23,7 @@ pub struct IdentityHeaders {
     separator: String,
     encoding: Encoding,
     uses_session: bool,
+    uses_messages: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ struct Header {
     name: HeaderName,
     /// Whether it tells of the session alone, and so may be told of a visitor who is not signed in.
     is_of_session: bool,
+    /// Whether it tells of messages, which are told once, and so is rendered for each telling.
+    is_of_messages: bool,
 }
 
 /// Ready values for one visitor, to be set as they are.
@@ -197,7 +202,7 @@ impl IdentityHeaders {
             false => minijinja::escape_formatter(out, state, value),
         });
         let mut compiled = Vec::new();
-        let mut uses_session = false;
+        let (mut uses_session, mut uses_messages) = (false, false);
         for (name, template) in headers {
             let header =
                 HeaderName::try_from(name).map_err(|_| MalformedHeader::Name(name.to_owned()))?;
@@ -213,11 +218,15 @@ impl IdentityHeaders {
                 .map_err(malformed)?;
             let template = environment.get_template(header.as_str()).map_err(malformed)?;
             let mut names = template.undeclared_variables(false);
-            let names_session = names.remove("session");
+            let (names_session, names_messages) =
+                (names.remove("session"), names.remove("messages"));
+            let is_of_messages = names_messages
+                || template.undeclared_variables(true).contains("user.get_and_delete_messages");
             names.remove("separator");
-            let is_of_session = names_session && names.is_empty();
+            let is_of_session = (names_session || names_messages) && names.is_empty();
             uses_session |= names_session;
-            compiled.push(Header { name: header, is_of_session });
+            uses_messages |= is_of_messages;
+            compiled.push(Header { name: header, is_of_session, is_of_messages });
         }
         let compiled = Self {
             headers: compiled,
@@ -225,8 +234,11 @@ impl IdentityHeaders {
             separator: separator.to_owned(),
             encoding,
             uses_session,
+            uses_messages,
         };
-        compiled.try_render(&Visitor::Anonymous, None)?;
+        compiled.try_render(&Visitor::Anonymous, None, None)?;
+        let sample = sample().into_iter().collect::<Vec<_>>();
+        compiled.try_render(&Visitor::Anonymous, None, Some(&MessagesScope::new(&sample)))?;
         Ok(compiled)
     }
 
@@ -240,8 +252,14 @@ impl IdentityHeaders {
         self.uses_session
     }
 
+    /// Whether there are headers that [`Self::render`] leaves out because they tell of messages.
+    pub fn uses_messages(&self) -> bool {
+        self.uses_messages
+    }
+
     /// The headers for `visitor`, whose session has this key: none for an anonymous one, for a guest
-    /// those alone whose templates name `session` and nothing else, and none with an empty value.
+    /// those alone whose templates name `session` and nothing else, and none with an empty value. What
+    /// tells of messages is not among them.
     pub fn render(
         &self,
         visitor: &Visitor,
@@ -249,14 +267,26 @@ impl IdentityHeaders {
     ) -> Result<Rendered, MalformedHeader> {
         match visitor {
             Visitor::Anonymous => Ok(Box::default()),
-            Visitor::Guest(_) | Visitor::SignedIn(_) => self.try_render(visitor, key),
+            Visitor::Guest(_) | Visitor::SignedIn(_) => self.try_render(visitor, key, None),
         }
     }
 
+    /// The headers that tell `visitor`'s messages, which were taken out for this one request.
+    pub fn render_messages(
+        &self,
+        visitor: &Visitor,
+        key: Option<SessionKey>,
+        messages: &[Message],
+    ) -> Result<Rendered, MalformedHeader> {
+        self.try_render(visitor, key, Some(&MessagesScope::new(messages)))
+    }
+
+    /// Renders the headers that tell of `messages`, or without any those that do not.
     fn try_render(
         &self,
         visitor: &Visitor,
         key: Option<SessionKey>,
+        messages: Option<&MessagesScope>,
     ) -> Result<Rendered, MalformedHeader> {
         // A group whose name holds the separator would arrive as two groups.
         let groups: Vec<String> = visitor
@@ -267,16 +297,17 @@ impl IdentityHeaders {
             .cloned()
             .collect();
         let names = context! {
-            user => scope::UserScope::of(visitor),
+            user => scope::UserScope::with_messages(visitor, messages),
             groups => groups,
+            messages => messages.map(MessagesScope::value),
             profile => scope::ProfileScope::of(visitor),
             session => SessionScope::of(visitor, key),
             separator => self.separator.as_str(),
         };
         let mut rendered = Vec::with_capacity(self.headers.len());
         let is_guest = matches!(visitor, Visitor::Guest(_));
-        for Header { name: header, is_of_session } in &self.headers {
-            if is_guest && !is_of_session {
+        for Header { name: header, is_of_session, is_of_messages } in &self.headers {
+            if is_guest && !is_of_session || *is_of_messages != messages.is_some() {
                 continue;
             }
             let text = self
@@ -293,6 +324,12 @@ impl IdentityHeaders {
         }
         Ok(rendered.into_boxed_slice())
     }
+}
+
+/// A message with which templates are tried.
+fn sample() -> Option<Message> {
+    let text = MessageText::parse("Hello").ok()?;
+    Some(Message { level: Level::Info, text, created: Timestamp::from_seconds(0) })
 }
 
 impl Encoding {
@@ -378,6 +415,32 @@ mod tests {
             assert_eq!(told(template, &guest).as_deref(), expected, "{template}");
             assert_eq!(told(template, &Visitor::Anonymous), None, "{template}");
         }
+    }
+
+    #[test]
+    fn messages_are_told_when_they_were_taken_out_and_never_kept_with_the_rest() {
+        let headers = [
+            ("X-Messages", "{{ messages }}"),
+            ("X-First", "{% for m in user.get_and_delete_messages() %}{{ m.text }}{% endfor %}"),
+            ("X-Color", "{{ session.color }}"),
+        ];
+        let headers = IdentityHeaders::compile(headers, ",", Encoding::Utf8).unwrap();
+        let guest = guest(&[("color", "1")]);
+        let names = |rendered: &Rendered| {
+            rendered.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+        };
+        assert!(headers.uses_messages());
+        assert_eq!(names(&headers.render(&guest, None).unwrap()), ["x-color"]);
+        // Of a guest's user nothing is told, not even by a method.
+        let told = headers.render_messages(&guest, None, &[sample().unwrap()]).unwrap();
+        assert_eq!(names(&told), ["x-messages"]);
+        assert_eq!(told[0].1, r#"[{"level":"info","text":"Hello","created":0}]"#);
+        assert_eq!(
+            names(&headers.render_messages(&guest, None, &[]).unwrap()),
+            Vec::<String>::new()
+        );
+        let misspelt = [("X-A", "{% for m in messages %}{{ m.txt }}{% endfor %}")];
+        assert!(IdentityHeaders::compile(misspelt, ",", Encoding::Utf8).is_err());
     }
 
     #[test]

@@ -8,33 +8,58 @@ use http::HeaderValue;
 use http::header::{GetAll, HeaderName};
 use percent_encoding::percent_decode;
 
+use crate::domain::message::{Level, MalformedMessage, MessageText};
 use crate::domain::session_data::{DataChange, DataError};
 
 const SET: &str = "vestibule-session-set";
 const DELETE: &str = "vestibule-session-delete";
 const LOG_OUT: &str = "vestibule-logout";
 
+/// Messages to the visitor: the header without a level is `info`, and each level has one of its own,
+/// after the shortcuts of Django's `contrib.messages`.
+const MESSAGES: [(&str, Level); 6] = [
+    ("vestibule-message", Level::Info),
+    ("vestibule-message-debug", Level::Debug),
+    ("vestibule-message-info", Level::Info),
+    ("vestibule-message-success", Level::Success),
+    ("vestibule-message-warning", Level::Warning),
+    ("vestibule-message-error", Level::Error),
+];
+
 /// What the head of one answer says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Instructions {
     deletions: Vec<DataChange>,
     sets: Vec<DataChange>,
+    messages: Vec<(Level, MessageText)>,
     is_logout: bool,
     fault: Option<Fault>,
 }
 
-/// Why what an application says about the data of a session is not done.
+/// What is to be done for the visitor, whose session or user it concerns.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Changes of what is kept in the session.
+    pub changes: Vec<DataChange>,
+    /// Messages to be shown, each once.
+    pub messages: Vec<(Level, MessageText)>,
+}
+
+/// Why what an application says about a session or to its visitor is not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// `Vestibule-Session-Set` has no `=` in it.
     #[error("`Vestibule-Session-Set` is not `key=value`")]
     NoValue,
     /// A key or a value is not encoded as it has to be.
-    #[error("a key or value has a `%` without two hexadecimal digits, or is not UTF-8")]
+    #[error("something in it has a `%` without two hexadecimal digits, or is not UTF-8")]
     Encoding,
     /// `Vestibule-Logout` says something else than `1`.
     #[error("`Vestibule-Logout` is not `1`")]
     Logout,
+    /// `Vestibule-Message` cannot be shown.
+    #[error("`Vestibule-Message`: {0}")]
+    Message(#[from] MalformedMessage),
     /// The data of a session cannot be so.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -60,7 +85,10 @@ impl Instructions {
                     Ok(())
                 }
                 LOG_OUT => Err(Fault::Logout),
-                _ => Ok(()),
+                other => match MESSAGES.iter().find(|(name, _)| *name == other) {
+                    Some((_, level)) => self.note_message(*level, value.as_bytes()),
+                    None => Ok(()),
+                },
             };
             if let Err(fault) = noted {
                 self.fault.get_or_insert(fault);
@@ -76,18 +104,21 @@ impl Instructions {
         Ok(())
     }
 
+    fn note_message(&mut self, level: Level, line: &[u8]) -> Result<(), Fault> {
+        self.messages.push((level, MessageText::parse(&decoded(line)?)?));
+        Ok(())
+    }
+
     /// Whether the visitor is to be logged out, which comes before any change.
     pub fn is_logout(&self) -> bool {
         self.is_logout
     }
 
     /// The changes: deletions before everything that is set, since the order of headers with
-    /// different names means nothing. One that is malformed spoils all.
-    pub fn into_changes(self) -> Result<Vec<DataChange>, Fault> {
-        match self.fault {
-            Some(fault) => Err(fault),
-            None => Ok(self.deletions.into_iter().chain(self.sets).collect()),
-        }
+    /// different names means nothing; and the messages. One that is malformed spoils all.
+    pub fn into_wishes(self) -> Result<Wishes, Fault> {
+        let changes = self.deletions.into_iter().chain(self.sets).collect();
+        self.fault.map_or(Ok(Wishes { changes, messages: self.messages }), Err)
     }
 }
 
@@ -135,8 +166,8 @@ mod tests {
             (b"n%C3%A4me=Zo%c3%ab \"x\"%0A", "n\u{e4}me", "\"Zo\u{eb} \\\"x\\\"\\n\""),
             ("a=blå".as_bytes(), "a", "\"blå\""),
         ] {
-            let changes = read(&[(SET, line)]).into_changes();
-            assert_eq!(changes, Ok(vec![set(key, json)]), "{}", String::from_utf8_lossy(line));
+            let wishes = read(&[(SET, line)]).into_wishes().unwrap();
+            assert_eq!(wishes.changes, [set(key, json)], "{}", String::from_utf8_lossy(line));
         }
     }
 
@@ -144,8 +175,27 @@ mod tests {
     fn deletions_come_first_and_the_last_value_of_a_key_stays() {
         let lines = [(SET, &b"a=1"[..]), (DELETE, b"a"), (SET, b"a=2"), (DELETE, b"b%2Dc")];
         let delete = |key: &str| DataChange::Delete(key.into());
-        let expected = vec![delete("a"), delete("b-c"), set("a", "\"1\""), set("a", "\"2\"")];
-        assert_eq!(read(&lines).into_changes(), Ok(expected));
+        let expected = [delete("a"), delete("b-c"), set("a", "\"1\""), set("a", "\"2\"")];
+        assert_eq!(read(&lines).into_wishes().unwrap().changes, expected);
+    }
+
+    #[test]
+    fn messages_have_the_level_of_their_header_and_the_order_of_its_lines() {
+        let lines = [
+            ("vestibule-message", &b"Hello%2C Zo%C3%AB"[..]),
+            ("vestibule-message-error", b"100%25 wrong"),
+            ("vestibule-message", "wörld".as_bytes()),
+            ("vestibule-message-verbose", b"nobody reads this"),
+        ];
+        let mut said = read(&lines).into_wishes().unwrap().messages;
+        said.sort_by_key(|(level, _)| *level);
+        let said: Vec<_> = said.iter().map(|(level, text)| (*level, text.as_str())).collect();
+        let expected = [
+            (Level::Info, "Hello, Zo\u{eb}"),
+            (Level::Info, "w\u{f6}rld"),
+            (Level::Error, "100% wrong"),
+        ];
+        assert_eq!(said, expected);
     }
 
     #[test]
@@ -157,10 +207,12 @@ mod tests {
             ((SET, b"a=%ff"), Fault::Encoding),
             ((DELETE, b"\xff"), Fault::Encoding),
             ((LOG_OUT, b"yes"), Fault::Logout),
+            (("vestibule-message", b"%0d%0aX: 1%0a."), MalformedMessage::Control('\r').into()),
+            (("vestibule-message", b" "), MalformedMessage::Empty.into()),
         ] {
             let instructions = read(&[(SET, b"fine=1"), line, (LOG_OUT, b"1")]);
             assert!(instructions.is_logout());
-            assert_eq!(instructions.into_changes(), Err(fault));
+            assert_eq!(instructions.into_wishes(), Err(fault));
         }
     }
 

@@ -11,6 +11,8 @@ pub mod forwarding;
 pub mod glance;
 pub mod identity_headers;
 pub mod instructions;
+pub mod messages;
+pub mod profile_mentions;
 pub mod refusal;
 pub mod scope;
 pub mod session_scope;

@@ -7,36 +7,65 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use minijinja::{Error, ErrorKind, State};
 
+use super::messages::MessagesScope;
 use crate::domain::rule::Circumstances;
-use crate::domain::{RequestPath, User, Visitor};
+use crate::domain::{Permission, RequestPath, User, Visitor};
 
-/// `user`: the visitor's account, or Django's `AnonymousUser`.
+/// `user`: the visitor's account, or Django's `AnonymousUser`; and the messages that were taken out
+/// for the visitor, where they can be shown.
 #[derive(Debug)]
-pub struct UserScope(Option<Arc<User>>);
+pub struct UserScope(Option<Arc<User>>, Option<MessagesScope>);
 
 impl UserScope {
     /// The `user` of this visitor.
     pub fn of(visitor: &Visitor) -> Value {
-        match visitor {
-            Visitor::Anonymous | Visitor::Guest(_) => Value::from_object(Self(None)),
-            Visitor::SignedIn(identity) => Self::known(identity.user()),
-        }
+        Self::with_messages(visitor, None)
+    }
+
+    /// The `user` of this visitor, with `get_and_delete_messages`.
+    pub fn with_messages(visitor: &Visitor, messages: Option<&MessagesScope>) -> Value {
+        let user = match visitor {
+            Visitor::Anonymous | Visitor::Guest(_) => None,
+            Visitor::SignedIn(identity) => Some(Arc::clone(identity.user())),
+        };
+        Value::from_object(Self(user, messages.cloned()))
     }
 
     /// The `user` for an account.
     pub fn known(user: &Arc<User>) -> Value {
-        Value::from_object(Self(Some(Arc::clone(user))))
+        Value::from_object(Self(Some(Arc::clone(user)), None))
+    }
+
+    /// What of Table 12-4 gives a value of its own, whoever the visitor is.
+    fn collection(&self, name: &str) -> Option<Value> {
+        let names = |held: &mut dyn Iterator<Item = &Permission>| {
+            Value::from(held.map(|held| held.as_str().to_owned()).collect::<Vec<_>>())
+        };
+        let user = self.0.as_deref();
+        Some(match name {
+            "get_group_permissions" => {
+                names(&mut user.into_iter().flat_map(User::get_group_permissions))
+            }
+            "get_all_permissions" => {
+                names(&mut user.into_iter().flat_map(User::get_all_permissions))
+            }
+            "get_profile" => Value::from_object(ProfileScope(self.0.clone())),
+            "get_and_delete_messages" => self.1.as_ref()?.value(),
+            _ => return None,
+        })
     }
 }
 
 impl Object for UserScope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
+        if let Some(collection) = self.collection(name) {
+            return Some(collection);
+        }
         let Some(user) = &self.0 else {
             return Some(match name {
-                "username" | "first_name" | "last_name" | "email" | "get_full_name" => {
-                    Value::from("")
-                }
+                "username" | "first_name" | "last_name" | "email" | "get_full_name"
+                | "get_short_name" => Value::from(""),
                 "is_authenticated" | "is_staff" | "is_active" | "is_superuser" => {
                     Value::from(false)
                 }
@@ -52,6 +81,7 @@ impl Object for UserScope {
             "last_name" => Value::from(&*user.last_name),
             "email" => Value::from(&*user.email),
             "get_full_name" => Value::from(user.get_full_name()),
+            "get_short_name" => Value::from(user.get_short_name()),
             "is_authenticated" => Value::from(true),
             "is_anonymous" => Value::from(false),
             "is_staff" => Value::from(user.is_staff),
@@ -72,8 +102,18 @@ impl Object for UserScope {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let user = self.0.as_ref();
         match (method, args) {
-            ("get_full_name" | "is_authenticated" | "is_anonymous", []) => {
-                Ok(self.get_value(&Value::from(method)).unwrap_or_default())
+            (
+                "get_full_name"
+                | "get_short_name"
+                | "is_authenticated"
+                | "is_anonymous"
+                | "get_group_permissions"
+                | "get_all_permissions"
+                | "get_profile",
+                [],
+            ) => Ok(self.get_value(&Value::from(method)).unwrap_or_default()),
+            ("get_and_delete_messages", []) if self.1.is_some() => {
+                Ok(self.collection(method).unwrap_or_default())
             }
             ("has_perm", [permission]) => {
                 let permission = text(permission).unwrap_or_default();
@@ -92,11 +132,6 @@ impl Object for UserScope {
             ("has_module_perms", [app]) => {
                 let app = text(app).unwrap_or_default();
                 Ok(Value::from(user.is_some_and(|user| user.has_module_perms(&app))))
-            }
-            ("get_all_permissions", []) => {
-                let held =
-                    user.map(|user| user.permissions.iter().map(|held| held.as_str().to_owned()));
-                Ok(Value::from(held.into_iter().flatten().collect::<Vec<_>>()))
             }
             _ => Err(Error::new(
                 ErrorKind::UnknownMethod,

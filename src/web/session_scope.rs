@@ -53,7 +53,7 @@ impl SessionScope {
 
     /// What applications keep, without what cannot be seen because the session itself says it.
     fn items(&self) -> impl Iterator<Item = (&str, &str)> {
-        let all = self.data.iter().flat_map(|data| data.iter());
+        let all = self.data.iter().flat_map(|data| data.of_applications());
         all.filter(|(name, _)| self.own(name).is_none())
     }
 }

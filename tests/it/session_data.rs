@@ -63,7 +63,7 @@ async fn anonymous_visitor_has_a_session_when_and_only_when_an_application_sets_
     page(
         &gate,
         "/public/plain",
-        "Vestibule-Session-Delete: fav_color\r\nVestibule-Message: hi\r\n",
+        "Vestibule-Session-Delete: fav_color\r\nVestibule-Anything: hi\r\n",
     );
     for target in ["/public/", "/public/plain"] {
         let answer = gate.visitor().get(target).await;

@@ -143,7 +143,7 @@ pub(in super::super) async fn remove(
     Ok(Reply::Done(format!("removed {} from the group `{name}`", people(count))))
 }
 
-fn people(count: u64) -> String {
+pub(super) fn people(count: u64) -> String {
     if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
 }
 

@@ -12,6 +12,7 @@ use super::super::error::CommandError;
 use super::super::fields;
 use super::super::load::{self, UserRow, Who};
 use super::super::password::{Attributes, unusable};
+use super::super::profiles;
 use super::super::shared::{Changing, Shared};
 use super::{conflict_or, find_group, find_permission, find_user};
 use crate::domain::user::UsernameRule;
@@ -68,6 +69,7 @@ pub(super) async fn check(shared: &Shared, mut new: NewUser) -> Result<Checked, 
     new.email = fields::email(&new.email)?;
     fields::check_name("first name", &new.first_name)?;
     fields::check_name("last name", &new.last_name)?;
+    new.profile = profiles::cleaned(shared.profile.load().as_deref(), new.profile)?;
     let about = Attributes {
         username: new.username.clone(),
         first_name: new.first_name.clone(),
@@ -112,6 +114,9 @@ pub(super) async fn insert(
     for name in &new.permissions {
         let permission = find_permission(change.sql(), name).await?;
         super::permissions::give_user(change.sql(), permission, UserId(id)).await?;
+    }
+    for (field, value) in &new.profile {
+        set_profile(change.sql(), id, field.clone(), value.clone()).await?;
     }
     Ok(UserId(id))
 }
@@ -217,6 +222,7 @@ pub(in super::super) async fn set(
     username: &str,
     changes: Vec<Change>,
 ) -> Result<Outcome, CommandError> {
+    let changes = profiles::checked(shared.profile.load().as_deref(), changes)?;
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
@@ -283,7 +289,6 @@ pub(super) async fn set_profile(
     field: String,
     value: String,
 ) -> Result<(), CommandError> {
-    fields::check_profile(&field, &value)?;
     if let Some(table) = connection.django().and_then(|django| django.table_of_field(&field)) {
         return Err(CommandError::Invalid(format!(
             "`{field}` is a column of the project's own table `{table}`\n\
@@ -370,6 +375,7 @@ pub(in super::super) async fn delete(
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
+    super::super::messages::delete_all(change.sql(), id).await?;
     remove(change.sql(), id).await?;
     change.commit().await.map_err(|error| still_needed(error, &name))?;
     let reply = Reply::Done(format!("deleted the user `{name}`"));

@@ -122,7 +122,12 @@ impl Application {
         let form = Limited::new(body, MAX_FORM).collect().await;
         let is_counted = form.is_ok_and(|form| self.poll.vote(&visitor.username, &form.to_bytes()));
         match is_counted {
-            true => see(StatusCode::SEE_OTHER, "/polls/"),
+            true => {
+                let mut answer = see(StatusCode::SEE_OTHER, "/polls/")?;
+                let message = HeaderValue::from_static("Your vote was counted.");
+                answer.headers_mut().insert("vestibule-message-success", message);
+                Ok(answer)
+            }
             false => self.problem(&request, StatusCode::BAD_REQUEST),
         }
     }
@@ -162,6 +167,7 @@ impl Application {
             headers => received(request.headers()),
             color => color::of(request.headers()),
             colors => color::COLORS,
+            messages => messages(request.headers()),
             tallies => Serde(self.poll.tallies()),
             users => Serde(USERS),
             configuration => CONFIGURATION,
@@ -210,6 +216,13 @@ fn see(status: StatusCode, path: &str) -> Answer {
     Response::builder().status(status).header(header::LOCATION, path).body(empty())
 }
 
+/// What the gateway wants the visitor to be shown on this page.
+fn messages(headers: &HeaderMap) -> Value {
+    let json = headers.get("x-messages").and_then(|value| value.to_str().ok());
+    let messages = json.and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok());
+    Value::from(Serde(messages.unwrap_or_else(|| json!([]))))
+}
+
 fn me(visitor: Option<&Visitor>) -> Answer {
     let (status, about) = match visitor {
         Some(visitor) => (StatusCode::OK, json!(visitor)),
@@ -222,7 +235,9 @@ fn me(visitor: Option<&Visitor>) -> Answer {
 fn received(headers: &HeaderMap) -> Vec<Value> {
     let readable = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let from_gateway = |name: &str| {
-        name.starts_with("remote-") || name.starts_with("x-forwarded-") || name == "x-fav-color"
+        name.starts_with("remote-")
+            || name.starts_with("x-forwarded-")
+            || ["x-fav-color", "x-messages"].contains(&name)
     };
     let row = |(name, value): (&http::HeaderName, &HeaderValue)| {
         let (name, from_gateway) = (name.as_str(), from_gateway(name.as_str()));

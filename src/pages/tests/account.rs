@@ -132,7 +132,7 @@ async fn pages_know_their_methods_and_their_slash() {
     let mut browser = gate.browser();
     for (method, page, allow) in [
         (Method::DELETE, "login/", "GET, HEAD, POST"),
-        (Method::POST, "profile/", "GET, HEAD"),
+        (Method::POST, "messages/", "GET, HEAD"),
         (Method::POST, "login", "GET, HEAD"),
     ] {
         let answer = browser.send(method, page, String::new()).await;

@@ -129,6 +129,7 @@ impl Browser<'_> {
             visitor: self.visitor(),
             session_id: self.session_id(),
             now: NOON,
+            messages: MessagesScope::default(),
         };
         let response = sendable(self.gate.pages.answer(request)).await;
         let (parts, body) = response.into_parts();

@@ -225,7 +225,7 @@ impl Shared {
         lifetime: &Lifetime,
     ) -> Result<Option<Result<Record, DataError>>, Unavailable> {
         // What cannot be kept in an empty session cannot be kept in any.
-        if let Err(error) = SessionData::default().changed(changes) {
+        if let Err(error) = SessionData::check(changes) {
             return Ok(Some(Err(error)));
         }
         let mut script = self.scripts.change.key(self.names.session(&key));
@@ -236,6 +236,13 @@ impl Shared {
                 DataChange::Set(key, value) => script.arg("set").arg(&**key).arg(&**value),
                 DataChange::Delete(key) => script.arg("delete").arg(&**key),
                 DataChange::Clear => script.arg("clear"),
+                DataChange::Swap { key, from, to } => {
+                    script.arg("swap").arg(key);
+                    for value in [from, to] {
+                        script.arg(i32::from(value.is_some())).arg(value.as_deref().unwrap_or(""));
+                    }
+                    &mut script
+                }
             };
         }
         let answer: Value = self.link.run(&script).await?;
@@ -245,6 +252,10 @@ impl Shared {
         }
         if answer == Value::Int(0) {
             return Ok(Some(Err(DataError::TooLarge)));
+        }
+        if answer == Value::Int(1) {
+            self.cache.drop_and_ask(key);
+            return Ok(Some(Err(DataError::Changed)));
         }
         self.cache.drop_and_ask(key);
         let record = layout::record_of(answer).map_err(|Unreadable| self.unreadable(key))?;

@@ -1,5 +1,6 @@
 -- Changes the data of the session KEYS[1] and renews it, all or nothing. Nothing for a session that
--- is not there, 0 for data that would be too large, or else all fields and values.
+-- is not there, 0 for data that would be too large, 1 when something to be swapped is not what it was,
+-- or else all fields and values.
 -- ARGV: the prefix of indexes, seen, expires, the most bytes, the most keys, then changes.
 local session, users = KEYS[1], ARGV[1]
 local fields = redis.call('HGETALL', session)
@@ -19,8 +20,18 @@ while i <= #ARGV do
   elseif ARGV[i] == 'delete' then
     after['d:' .. ARGV[i + 1]] = nil
     i = i + 2
+  elseif ARGV[i] == 'swap' then
+    -- A key, then twice whether there is a value, and which: before and afterwards.
+    local field = 'd:' .. ARGV[i + 1]
+    local from = ARGV[i + 2] == '1' and ARGV[i + 3] or nil
+    if after[field] ~= from then return 1 end
+    after[field] = ARGV[i + 4] == '1' and ARGV[i + 5] or nil
+    i = i + 6
   else
-    after = {}
+    -- What begins with `_` is not an application's to clear.
+    for field in pairs(after) do
+      if field:sub(3, 3) ~= '_' then after[field] = nil end
+    end
     i = i + 1
   end
 end
