@@ -207,7 +207,7 @@ mod tests {
             ((SET, b"a=%ff"), Fault::Encoding),
             ((DELETE, b"\xff"), Fault::Encoding),
             ((LOG_OUT, b"yes"), Fault::Logout),
-            (("vestibule-message", b"%0d%0aX: 1%0a."), MalformedMessage::Control('\r').into()),
+            (("vestibule-message", b"a%0d%0aX: 1"), MalformedMessage::Control('\r').into()),
             (("vestibule-message", b" "), MalformedMessage::Empty.into()),
         ] {
             let instructions = read(&[(SET, b"fine=1"), line, (LOG_OUT, b"1")]);
