@@ -135,12 +135,6 @@ impl Order {
             Command::Export { after: None, passwords } => {
                 order(Event::Exported, vec![("with_passwords", (*passwords).into())])
             }
-            Command::MessageSend { to: Holder::User(name), level, .. } => {
-                about(Event::MessageSent, name, vec![("level", text(level))])
-            }
-            Command::MessageSend { to: Holder::Group(name), level, .. } => {
-                order(Event::MessageSent, vec![("group", text(name)), ("level", text(level))])
-            }
             Command::Register(new) => {
                 let details =
                     vec![("email", text(&new.email)), ("groups", new.groups.clone().into())];
@@ -162,8 +156,9 @@ impl Order {
             Command::InvitationRevoke { id } => {
                 order(Event::InvitationRevoked, vec![("invitation", text(&id.to_string()))])
             }
-            Command::MessageList { .. }
-            | Command::RegistrationList {}
+            Command::MessageSend { to, level, .. } => Some(Self::about_message(level, to)),
+            Command::RegistrationList {}
+            | Command::MessageList { .. }
             | Command::InvitationList {}
             | Command::UserSearch(_)
             | Command::Import(_)
@@ -178,7 +173,16 @@ impl Order {
     }
 
     fn about_right(event: Event, permission: &str, holder: &Holder) -> Self {
-        let mut details = vec![("permission", text(permission))];
+        Self::about_holder(event, ("permission", text(permission)), holder)
+    }
+
+    /// To whom, and not what it says.
+    fn about_message(level: &str, to: &Holder) -> Self {
+        Self::about_holder(Event::MessageSent, ("level", text(level)), to)
+    }
+
+    fn about_holder(event: Event, detail: (&'static str, Detail), holder: &Holder) -> Self {
+        let mut details = vec![detail];
         let user = match holder {
             Holder::User(name) => Some((Person { name: name.clone(), id: None }, name.clone())),
             Holder::Group(name) => {

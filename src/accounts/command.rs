@@ -5,9 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::records::{
-    GroupDetails, GroupRecord, MessageRecord, PermissionRecord, UserDetails, UserRecord,
-};
+use super::messages::MessageRecord;
+pub use super::records::{GroupDetails, GroupRecord, PermissionRecord, UserDetails, UserRecord};
 use super::registration::{
     Decided, InvitationRecord, Invited, NewInvitation, NewRegistration, Registered,
     RegistrationRecord,
@@ -16,7 +15,6 @@ use super::transfer::{Exported, Import, Imported};
 pub use super::user_change::Change;
 use super::user_page::{UserPage, UserQuery};
 use crate::domain::UserId;
-use crate::domain::message::Level;
 
 /// One command of an operator. Names of permissions are `app.codename`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -181,7 +179,7 @@ pub enum Command {
         /// One line of plain text.
         text: String,
         /// `debug`, `info`, `success`, `warning` or `error`.
-        #[serde(default = "info")]
+        #[serde(default = "super::messages::info")]
         level: String,
     },
     /// Lists the messages that wait for a user, the oldest first; they wait on.
@@ -189,10 +187,6 @@ pub enum Command {
         /// For whom.
         username: String,
     },
-}
-
-fn info() -> String {
-    Level::Info.name().to_owned()
 }
 
 /// A user to be created.

@@ -4,6 +4,8 @@
 //! That there is something in it is known of every user in memory (`User::has_messages`), so that
 //! nobody is asked for messages of those who have none.
 
+use serde::{Deserialize, Serialize};
+
 use super::database::Connection;
 use super::directory::Directory;
 use super::error::AccountsError;
@@ -18,6 +20,24 @@ pub struct Queued {
     pub(super) id: i64,
     /// The message.
     pub message: Message,
+}
+
+/// A message in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRecord {
+    /// Its number.
+    pub id: i64,
+    /// `debug`, `info`, `success`, `warning` or `error`.
+    pub level: String,
+    /// What it says.
+    pub text: String,
+    /// When it was sent, as in RFC 3339, in UTC.
+    pub created: String,
+}
+
+/// The level of a message that is sent without one.
+pub(super) fn info() -> String {
+    Level::Info.name().to_owned()
 }
 
 impl Directory {

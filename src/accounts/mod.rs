@@ -43,15 +43,15 @@ pub use by::By;
 pub use cache::Known;
 pub use changes::Changed;
 pub use command::{
-    Change, Command, GroupDetails, GroupRecord, Holder, MessageRecord, NewUser, Outcome,
-    PermissionRecord, Reply, Secret, ShutOut, UserDetails, UserRecord,
+    Change, Command, GroupDetails, GroupRecord, Holder, NewUser, Outcome, PermissionRecord, Reply,
+    Secret, ShutOut, UserDetails, UserRecord,
 };
 pub use directory::Directory;
 pub use error::{AccountsError, CommandError, nearest};
 pub use execute::Names;
 pub use fields::check_group_name;
 pub use health::DatabaseHealth;
-pub use messages::Queued;
+pub use messages::{MessageRecord, Queued};
 pub use password::{Attributes, Validators, Weakness};
 pub use registration::{
     Decided, Invitation, InvitationDigest, InvitationRecord, Invited, NewInvitation,

@@ -67,19 +67,6 @@ pub struct GroupDetails {
     pub members: Vec<String>,
 }
 
-/// A message in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageRecord {
-    /// Its number.
-    pub id: i64,
-    /// `debug`, `info`, `success`, `warning` or `error`.
-    pub level: String,
-    /// What it says.
-    pub text: String,
-    /// When it was sent, as in RFC 3339, in UTC.
-    pub created: String,
-}
-
 /// A permission in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionRecord {

@@ -198,6 +198,7 @@ pub(super) fn show(reply: Reply, json: bool) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Reply::Messages(messages) if json => output::json(&messages),
         Reply::User(user) => card(&user),
         Reply::Groups(groups) => super::group::list(groups),
         Reply::Group(group) => super::group::card(&group),

@@ -139,6 +139,8 @@ events! {
     InvitationCreated = "invitation_created",
     /// Such a link is taken back.
     InvitationRevoked = "invitation_revoked",
+    /// A message was sent to a user or a group by staff, a command or a program.
+    MessageSent = "message_sent",
     /// Fields of an account change.
     UserChanged = "user_changed",
     /// An account gets another password.
@@ -175,8 +177,6 @@ events! {
     PermissionGranted = "permission_granted",
     /// A permission is taken from a user or a group.
     PermissionRevoked = "permission_revoked",
-    /// A message is sent to a user or a group; what it says is not written down.
-    MessageSent = "message_sent",
     /// Users, groups and permissions are imported.
     Imported = "imported",
     /// All users, groups and permissions are exported.

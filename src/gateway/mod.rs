@@ -58,7 +58,7 @@ use exchange::{Exchange, Kind, Switched};
 use head::{Head, Origin};
 use said::Subject;
 use settings::Route;
-use stop::Stop;
+use stop::{Stop, refusal_for};
 use streams::{Admission, Streams};
 use visitor::Caller;
 
@@ -390,19 +390,4 @@ fn refuse(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// The refusal that a failed exchange with the application `name` comes to.
-fn refusal_for(error: ForwardError, name: &str) -> Refusal {
-    match error {
-        ForwardError::Body(BodyError::TooLarge) => Refusal::BodyTooLarge,
-        ForwardError::Body(BodyError::Incomplete(_)) => {
-            Refusal::MalformedRequest("the body ended early")
-        }
-        ForwardError::ConnectTimeout(_) => Refusal::GatewayTimeout("`connect_timeout` passed"),
-        ForwardError::AnswerTimeout => Refusal::GatewayTimeout("`response_timeout` passed"),
-        ForwardError::Unreachable { .. } | ForwardError::Garbled(_) => {
-            Refusal::BadGateway(format!("`{name}`: {error}"))
-        }
-    }
 }

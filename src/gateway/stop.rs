@@ -7,6 +7,8 @@ use super::streams::Admitted;
 use crate::domain::Visitor;
 use crate::pages::{Asked, Audience};
 use crate::telemetry::Revoked;
+use crate::upstream::ForwardError;
+use crate::web::body::BodyError;
 use crate::web::refusal::Refusal;
 
 /// A request that is stopped: why, and what of it the answer depends on.
@@ -80,6 +82,21 @@ impl Stop {
             host: &self.host,
             login_url: self.login_url.as_deref(),
             visitor: &self.visitor,
+        }
+    }
+}
+
+/// The refusal that a failed exchange with the application `name` comes to.
+pub(super) fn refusal_for(error: ForwardError, name: &str) -> Refusal {
+    match error {
+        ForwardError::Body(BodyError::TooLarge) => Refusal::BodyTooLarge,
+        ForwardError::Body(BodyError::Incomplete(_)) => {
+            Refusal::MalformedRequest("the body ended early")
+        }
+        ForwardError::ConnectTimeout(_) => Refusal::GatewayTimeout("`connect_timeout` passed"),
+        ForwardError::AnswerTimeout => Refusal::GatewayTimeout("`response_timeout` passed"),
+        ForwardError::Unreachable { .. } | ForwardError::Garbled(_) => {
+            Refusal::BadGateway(format!("`{name}`: {error}"))
         }
     }
 }

@@ -49,6 +49,7 @@ use crate::domain::{Links, Timestamp, Visitor};
 use crate::mail::Outbox;
 use crate::sessions::{self, Sessions};
 use crate::web::glance::Glance;
+use crate::web::messages::MessagesScope;
 use crate::web::refusal::Refusal;
 use crate::web::scope::{PermsScope, UserScope};
 

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use http::StatusCode;
+use minijinja::value::merge_maps;
 use minijinja::{Value, context};
 
 use super::{Answer, PageRequest, Pages, answer};
@@ -144,9 +145,11 @@ impl Pages {
             sessions => shown,
             has_others => others,
             now => request.now.seconds(),
-            messages => notes.done.into_iter().collect::<Vec<_>>(),
             form => context! { errors => notes.wrong.into_iter().collect::<Vec<_>>() },
         };
+        // What was just done is said in place of what waits, which a form is not given.
+        let done = notes.done.map(|done| context! { messages => [done] });
+        let names = merge_maps(std::iter::once(names).chain(done));
         self.form_page(request, status, "registration/sessions.html", names)
     }
 }

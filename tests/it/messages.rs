@@ -156,24 +156,24 @@ async fn messages_wait_for_a_page_that_shows_them() {
 
 #[tokio::test]
 async fn messages_come_back_when_the_browser_goes_away_before_the_page() {
-    let gate = TRUSTING.gate().await;
-    let ivy = gate.sign_in("ivy").await;
-    gate.run(&["message", "send", "--user", "ivy", "Still here"]);
+    let gate = Gate::start(&town_and(TRUST)).await;
+    let dora = gate.sign_in("dora").await;
+    gate.run(&["message", "send", "--user", "dora", "Still here"]);
     let latch = Latch::new();
     let steps = [Step::Hold(latch.clone()), Step::Echo(String::new())];
     gate.upstream.on("/private/slow", Script::new(steps));
     let mut wire = gate.connect().await;
     wire.send(format!(
         "GET /private/slow HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n{}\r\n",
-        ivy.cookie_line()
+        dora.cookie_line()
     ))
     .await;
-    let list = || gate.run(&["message", "list", "--user", "ivy", "--json"]);
+    let list = || gate.run(&["message", "list", "--user", "dora", "--json"]);
     eventually("the message is taken out", || list().trim() == "[]").await;
     drop(wire);
     eventually("the message is back", || list().contains("Still here")).await;
     latch.open();
-    assert_eq!(told(&ivy, "/private/").await, ["Still here"]);
+    assert_eq!(told(&dora, "/private/").await, ["Still here"]);
 }
 
 #[tokio::test]

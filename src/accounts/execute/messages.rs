@@ -1,8 +1,8 @@
 //! `message …`: send, list.
 
-use super::super::command::{Holder, MessageRecord, Reply};
+use super::super::command::{Holder, Reply};
 use super::super::error::CommandError;
-use super::super::messages::{self, To};
+use super::super::messages::{self, MessageRecord, To};
 use super::super::shared::Shared;
 use super::users::date_time;
 use super::{find_group, find_user, members};

@@ -375,6 +375,7 @@ pub(in super::super) async fn delete(
     let mut change = shared.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
+    super::super::messages::delete_all(change.sql(), id).await?;
     remove(change.sql(), id).await?;
     change.commit().await.map_err(|error| still_needed(error, &name))?;
     let reply = Reply::Done(format!("deleted the user `{name}`"));

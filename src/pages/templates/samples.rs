@@ -22,6 +22,7 @@ pub(super) fn samples() -> [Value; 2] {
         groups => Vec::<String>::new(),
         permissions => Vec::<String>::new(),
         sessions => [context! { key => "0", device => "curl", address => "::1" }],
+        fixed_fields => [context! { label => "Room", value => "7", kind => "number" }],
         status => 500,
         ..merge_maps([of_mail::sample(), of_registration::sample()])
     };
@@ -56,7 +57,7 @@ fn ada() -> User {
         groups: Vec::new(),
         permissions: BTreeSet::new(),
         group_permissions: BTreeSet::new(),
-        has_messages: false,
         profile: BTreeMap::new(),
+        has_messages: true,
     }
 }
