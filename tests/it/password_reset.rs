@@ -96,6 +96,30 @@ async fn letter_leads_to_a_new_password_once() {
 }
 
 #[tokio::test]
+async fn of_two_who_send_the_same_link_at_once_one_sets_the_password() {
+    let gate = Gate::start(&with_mail("")).await;
+    gate.visitor().forgets_the_password("ada@example.org").await;
+    let path = gate.gets_letters(1).await.remove(0).path(SITE);
+    let mut ada = gate.visitor();
+    let (page, form) = ada.opens(&path).await;
+    ada.keeps(&form);
+    let token = form_token(&form.text());
+    let fields = |password| {
+        [
+            ("csrfmiddlewaretoken", token.as_str()),
+            ("new_password1", password),
+            ("new_password2", password),
+        ]
+    };
+    let (one, other) = (fields(NEW), fields("another-granite-99"));
+    let (one, other) = tokio::join!(ada.posts(&page, &one), ada.posts(&page, &other));
+    let done = [&one, &other].map(|answer| answer.status == 302);
+    assert_ne!(done[0], done[1], "{one:?} {other:?}");
+    assert!(is_spent(if done[0] { &other } else { &one }));
+    gate.visitor().logs_in("ada", if done[0] { NEW } else { "another-granite-99" }).await;
+}
+
+#[tokio::test]
 async fn nothing_tells_whether_there_is_an_account() {
     let gate = Gate::start(&with_mail("")).await;
     gate.run(&["user", "set", "ivy", "email=ivy@example.org"]);
