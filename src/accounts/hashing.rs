@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::AccountsError;
-use super::password::Hasher;
+use super::password::{Hasher, give_back};
 
 /// Dedicated threads of low priority: a storm of logins may slow logins, not proxied requests.
 pub(super) struct HashingThreads {
@@ -70,13 +70,26 @@ impl HashingThreads {
 fn work(inbox: &Mutex<Receiver<Job>>, hasher: &Hasher) {
     yield_to_everyone();
     loop {
-        let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
+        let Some(job) = next(inbox) else { return };
         // A panic must not cost a thread: with the last one, every login would wait for ever.
         if catch_unwind(AssertUnwindSafe(|| job(hasher))).is_err() {
             tracing::error!("a password could not be hashed: the hasher panicked");
         }
     }
+}
+
+/// The next job, or `None` when there will be none. A thread that has to wait for one gives the
+/// memory back in which it hashed.
+fn next(inbox: &Mutex<Receiver<Job>>) -> Option<Job> {
+    let inbox = inbox.try_lock().unwrap_or_else(|_| {
+        // Another thread waits already, so there is nothing to do.
+        give_back();
+        inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    });
+    inbox.try_recv().ok().or_else(|| {
+        give_back();
+        inbox.recv().ok()
+    })
 }
 
 /// Takes the lowest priority for this thread alone; in Linux a thread has a niceness of its own.

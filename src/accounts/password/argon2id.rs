@@ -6,6 +6,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::super::AccountsError;
 use super::super::settings::Hashing;
+use super::memory;
 use super::stored::number;
 use crate::domain::password::PasswordMark;
 
@@ -46,8 +47,8 @@ impl Argon2id {
 
     fn encode_with(&self, password: &str, salt: &[u8]) -> Result<String, AccountsError> {
         let mut hash = [0; HASH_LENGTH];
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, self.cost.clone())
-            .hash_password_into(password.as_bytes(), salt, &mut hash)
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.cost.clone());
+        memory::hash(&argon2, password, salt, &mut hash)
             .map_err(|error| AccountsError::Hashing(error.to_string()))?;
         Ok(format!(
             "argon2$argon2id$v=19$m={},t={},p={}${}${}",
@@ -72,8 +73,7 @@ impl Argon2id {
         let Some(cost) = bounded(memory, iterations, lanes, HASH_LENGTH) else { return };
         let mut hash = [0; HASH_LENGTH];
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost);
-        let outcome =
-            argon2.hash_password_into(password.as_bytes(), b"nobody's account", &mut hash);
+        let outcome = memory::hash(&argon2, password, b"nobody's account", &mut hash);
         std::hint::black_box((outcome.is_ok(), hash));
     }
 
@@ -142,8 +142,8 @@ impl Stored {
 
     pub(super) fn matches(&self, password: &str) -> bool {
         let mut computed = vec![0; self.hash.len()];
-        Argon2::new(self.algorithm, self.version, self.cost.clone())
-            .hash_password_into(password.as_bytes(), &self.salt, &mut computed)
+        let argon2 = Argon2::new(self.algorithm, self.version, self.cost.clone());
+        memory::hash(&argon2, password, &self.salt, &mut computed)
             .is_ok_and(|()| computed.ct_eq(&self.hash).into())
     }
 

@@ -8,6 +8,7 @@ mod bcrypt;
 mod common;
 mod digest;
 mod hasher;
+mod memory;
 mod pbkdf2;
 mod scrypt;
 mod stand_in;
@@ -15,6 +16,7 @@ mod stored;
 mod validators;
 
 pub(super) use hasher::{Comparison, Hasher};
+pub(super) use memory::give_back;
 pub(super) use stand_in::StandIns;
 pub use validators::{Attributes, Validators, Weakness};
 
