@@ -116,6 +116,9 @@ pub struct Import {
     pub users: Vec<UserEntry>,
     /// What becomes of whom and what is there already.
     pub existing: Existing,
+    /// Whether users who are updated get the passwords of their records too. A login hashes anew what
+    /// was imported: without this a list could not be imported again without undoing that.
+    pub passwords: bool,
     /// Whether nothing is to be written, and only said what would be.
     pub dry_run: bool,
     /// What other parts would have made before this one, had they been written.

@@ -48,6 +48,9 @@ struct How {
     /// Make users who are there already what the file says, as far as it speaks of it
     #[arg(long, global = true, conflicts_with = "skip_existing")]
     update: bool,
+    /// With --update: give users who are there already the passwords of the file too
+    #[arg(long, global = true)]
+    passwords: bool,
     /// Leave users who are there already as they are
     #[arg(long, global = true)]
     skip_existing: bool,
@@ -63,6 +66,10 @@ struct How {
 }
 
 pub(super) fn run(arguments: Arguments, file: Option<&Path>) -> Result<(), Failure> {
+    if arguments.how.passwords && !arguments.how.update {
+        let message = "`--passwords` says what `--update` does\nhint: new users get theirs anyway";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let source = match arguments.from {
         From::Htpasswd(arguments) => htpasswd::read(&arguments)?,
         From::Csv(arguments) => comma_separated::read(&arguments)?,

@@ -125,6 +125,9 @@ class Import(ApplicationTest):
         self.assert_is_the_project()
         again = self.gate.run("import", "django", str(self.directory / "polls.sqlite3"), "--update")
         self.assertIn("4 users just so already", again)
+        # The login has hashed anew what Django had hashed, and that stays.
+        stored = self.exported()["user"]
+        self.assertTrue(stored["ada"]["password_hash"].startswith("argon2$argon2id$v=19$m=8,"))
 
     def test_a_dump_is_imported(self):
         dump = self.directory / "dump.json"
@@ -140,8 +143,8 @@ class Import(ApplicationTest):
 
     def test_what_is_exported_is_imported_again(self):
         self.gate.run("import", "django", str(self.directory / "polls.sqlite3"))
-        before = self.exported()
         for format in ("json", "csv"):
+            before = self.exported()
             file = self.directory / f"all.{format}"
             self.gate.run("export", "--passwords", "--format", format, "--output", str(file))
             self.assertEqual(file.stat().st_mode & 0o777, 0o600)

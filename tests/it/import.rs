@@ -81,10 +81,13 @@ async fn an_update_counts_at_once_and_ends_what_it_makes_worthless() {
         "username,password\nbob,granite-window-9182\nnora,granite-window-9182\n",
     );
     gate.run(&["import", "csv", "secret.csv", "--update"]);
+    bob.get("/private/").await.is_forwarded_as("bob");
+    let said = gate.run(&["import", "csv", "secret.csv", "--update", "--passwords"]);
+    assert_eq!(said, "updated 2 users\n");
     bob.get("/private/").await.asks_to_log_in("/private/");
     let mut nora = gate.visitor();
     nora.logs_in("nora", "granite-window-9182").await;
-    // The same list again disturbs nobody, but for passwords in plain text.
+    // The same list again disturbs nobody.
     put(&gate, "again.csv", "username,email\nnora,nora@example.org\n");
     gate.run(&["import", "csv", "again.csv", "--update"]);
     assert!(gate.run(&["import", "csv", "again.csv", "--update"]).contains("just so already"));
@@ -158,8 +161,10 @@ async fn a_dry_run_says_what_would_be_and_writes_nothing() {
     let said = gate.run(&["import", "json", "all.jsonl", "--skip-existing"]);
     assert!(said.starts_with("1 user left as they are\n1 group just so already"), "{said}");
     // Wanting both is wanting nothing.
-    let output = gate.try_run(&["import", "json", "all.jsonl", "--update", "--skip-existing"], "");
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    for wrong in [&["--update", "--skip-existing"][..], &["--passwords"]] {
+        let output = gate.try_run(&[&["import", "json", "all.jsonl"], wrong].concat(), "");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+    }
 }
 
 #[tokio::test]

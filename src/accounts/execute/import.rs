@@ -94,6 +94,7 @@ async fn hash(
     let mut wanted =
         import.users.iter().zip(&plan.users).enumerate().filter_map(|(index, (user, step))| {
             match step {
+                UserStep::Update(update) if !update.has_password => None,
                 UserStep::Create(_) | UserStep::Update(_) => {
                     Some((index, user.password.clone()?, user.attributes()))
                 }

@@ -46,6 +46,11 @@ pub(in super::super) async fn set(
     fields::check_description(description)?;
     let mut change = shared.begin_change().await?;
     find_permission(change.sql(), name).await?;
+    if change.sql().django().is_some() {
+        let message = "a Django project's permissions are described by its models\n\
+                       hint: set `verbose_name` or `permissions` there, and run `manage.py migrate`";
+        return Err(CommandError::Invalid(message.to_owned()));
+    }
     permissions::describe(change.sql(), name, description).await?;
     change.commit().await?;
     Ok(Reply::Done(format!("`{name}` is described as `{description}`")))

@@ -252,13 +252,7 @@ pub(super) async fn insert(
     description: &str,
 ) -> Result<(), CommandError> {
     let permission = fields::permission(name)?;
-    sqlx::query("INSERT INTO vestibule_permission (app_label, codename, name) VALUES ($1, $2, $3)")
-        .bind(permission.app())
-        .bind(permission.codename())
-        .bind(description)
-        .execute(connection)
-        .await?;
-    Ok(())
+    Ok(permission_rows::insert(connection, &permission, description).await?)
 }
 
 /// Gives a permission another description; says nothing when there is none of that name.
@@ -268,14 +262,7 @@ pub(super) async fn describe(
     description: &str,
 ) -> Result<(), CommandError> {
     let permission = fields::permission(name)?;
-    let update = "UPDATE vestibule_permission SET name = $1 WHERE app_label = $2 AND codename = $3";
-    sqlx::query(update)
-        .bind(description)
-        .bind(permission.app())
-        .bind(permission.codename())
-        .execute(connection)
-        .await?;
-    Ok(())
+    Ok(permission_rows::describe(connection, &permission, description).await?)
 }
 
 /// The description of a permission, if there is one of that name.

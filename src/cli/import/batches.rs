@@ -52,7 +52,7 @@ impl Batch {
 pub(super) fn cut(
     records: &[Placed],
     leaves: &BTreeSet<usize>,
-    existing: Existing,
+    (existing, passwords_too): (Existing, bool),
     keeps_groups: bool,
 ) -> Vec<Batch> {
     let mut batches = Vec::new();
@@ -80,6 +80,7 @@ pub(super) fn cut(
             passwords += password;
             bytes += size;
             batch.import.existing = existing;
+            batch.import.passwords = passwords_too;
             match placed.record.clone() {
                 Record::Permission(permission) => {
                     batch.permissions.push(place);
@@ -155,7 +156,7 @@ mod tests {
             name: "G".to_owned(),
             permissions: Vec::new(),
         })));
-        let batches = cut(&records, &BTreeSet::from([0, 1219]), Existing::Update, true);
+        let batches = cut(&records, &BTreeSet::from([0, 1219]), (Existing::Update, false), true);
         let sizes: Vec<usize> = batches.iter().map(Batch::len).collect();
         assert_eq!(sizes, [1, 500, 500, 207, 8, 4]);
         assert_eq!(batches[0].place(RecordKind::Group, 0), Some(1220));

@@ -49,7 +49,12 @@ async fn look(
 ) -> Result<Imported, Failure> {
     let mut sum = Imported::default();
     let mut made = Promised::default();
-    let parts = batches::cut(&source.records, invalid, how.existing(), source.keeps_groups);
+    let parts = batches::cut(
+        &source.records,
+        invalid,
+        (how.existing(), how.passwords),
+        source.keeps_groups,
+    );
     for mut batch in parts {
         batch.import.dry_run = true;
         batch.import.promised = batches::promised(&batch.import, &made);
@@ -93,7 +98,9 @@ async fn write(
     progress: &mut Progress,
 ) -> Result<Imported, Failure> {
     let mut sum = Imported::default();
-    for batch in batches::cut(&source.records, invalid, how.existing(), source.keeps_groups) {
+    for batch in
+        batches::cut(&source.records, invalid, (how.existing(), how.passwords), source.keeps_groups)
+    {
         let size = batch.len();
         let written = order(clerk, batch).await.and_then(|(batch, imported)| {
             let Some(problem) = imported.problems.first() else { return Ok(imported) };

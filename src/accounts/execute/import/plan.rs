@@ -217,16 +217,18 @@ async fn user(
             tally.skipped += 1;
             UserStep::Leave
         }
-        (Some(row), Existing::Update) => match Update::of(connection, row, entry).await? {
-            Some(update) => {
-                tally.updated += 1;
-                UserStep::Update(Box::new(update))
+        (Some(row), Existing::Update) => {
+            match Update::of(connection, row, entry, known.import.passwords).await? {
+                Some(update) => {
+                    tally.updated += 1;
+                    UserStep::Update(Box::new(update))
+                }
+                None => {
+                    tally.unchanged += 1;
+                    UserStep::Leave
+                }
             }
-            None => {
-                tally.unchanged += 1;
-                UserStep::Leave
-            }
-        },
+        }
     }))
 }
 

@@ -31,11 +31,13 @@ pub(super) struct Difference {
 }
 
 impl Update {
-    /// What `entry` makes another of the user in `row`; `None` when that is nothing.
+    /// What `entry` makes another of the user in `row`, with or without the password; `None` when
+    /// that is nothing.
     pub(super) async fn of(
         connection: &mut Connection,
         row: UserRow,
         entry: UserEntry,
+        passwords: bool,
     ) -> Result<Option<Self>, sqlx::Error> {
         let mut changes = Vec::new();
         let mut text = |new: Option<String>, old: &str, change: fn(String) -> Change| {
@@ -76,8 +78,9 @@ impl Update {
         let update = Self {
             id: UserId(row.id),
             username: row.username,
-            has_password: entry.password.is_some()
-                || entry.password_hash.is_some_and(|hash| hash.reveal() != row.password),
+            has_password: passwords
+                && (entry.password.is_some()
+                    || entry.password_hash.is_some_and(|hash| hash.reveal() != row.password)),
             is_deactivated: changes.contains(&Change::IsActive(false)),
             changes,
             moments: (moments != (row.last_login, row.date_joined)).then_some(moments),
