@@ -10,6 +10,7 @@ use super::command::{Change, Command, Holder, NewUser, Outcome, Reply};
 use super::directory::Directory;
 use super::error::CommandError;
 use super::load::{self, Who};
+use super::registration::Registered;
 use super::shared::Shared;
 use crate::domain::audit::{self, Detail, Entry, Event, Person, Trail};
 use crate::domain::user::normalize_username;
@@ -208,20 +209,33 @@ impl Order {
             {
                 audit::Outcome::Refused
             }
+            Ok(Outcome { reply: Reply::Registered(registered), .. })
+                if *registered != Registered::Created =>
+            {
+                audit::Outcome::Refused
+            }
             Ok(_) => audit::Outcome::Ok,
             Err(CommandError::Accounts(_)) => audit::Outcome::Unavailable,
             Err(
                 CommandError::NotFound(_) | CommandError::Invalid(_) | CommandError::Conflict(_),
             ) => audit::Outcome::Refused,
         };
-        let mut entry = Entry::new(self.event, now).outcome(result).by(by);
-        entry.details = self.details;
+        let mut entry = Entry::new(self.event, now).outcome(result);
+        match by {
+            By::Visitor(address) => entry.address = Some(*address),
+            By::Operator(_) | By::User(_) => entry = entry.by(by),
+        }
+        // What strangers ask for in vain is theirs to choose.
+        if result == audit::Outcome::Ok || entry.by.is_some() {
+            entry.details = self.details;
+        }
         if let Some((mut person, later)) = self.user {
-            if outcome.is_ok() && person.id.is_none() {
+            let is_done = result == audit::Outcome::Ok;
+            if is_done && person.id.is_none() {
                 person.id = id_of(shared, &later).await;
             }
             // What was typed and is nobody's name is not written down.
-            if outcome.is_ok() || person.id.is_some() {
+            if is_done || person.id.is_some() {
                 entry.user = Some(person);
             }
         }

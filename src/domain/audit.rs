@@ -284,6 +284,23 @@ mod tests {
 
     use super::*;
 
+    /// The list in the handbook is what other programs are written by.
+    #[test]
+    fn the_handbook_has_every_event_and_outcome() {
+        let page = include_str!("../../handbook/lockout-and-audit.md");
+        let outcomes = [
+            Outcome::Ok,
+            Outcome::Failed,
+            Outcome::Throttled,
+            Outcome::Refused,
+            Outcome::Unavailable,
+        ];
+        let words = Event::ALL.iter().map(|event| event.name());
+        for word in words.chain(outcomes.map(Outcome::name)) {
+            assert!(page.contains(&format!("`{word}`")), "`{word}` is not in the handbook");
+        }
+    }
+
     #[test]
     fn every_event_has_a_word_of_its_own() {
         let names: BTreeSet<_> = Event::ALL.iter().map(|event| event.name()).collect();

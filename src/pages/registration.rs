@@ -201,13 +201,7 @@ impl Pages {
         };
         let (directory, by) = (&self.state.directory, By::Visitor(request.address));
         match directory.execute(Command::Register(new), &by, request.now).await {
-            Ok(Reply::Registered(outcome)) => {
-                if outcome == Registered::Created {
-                    let (user, address) = (draft.username(), request.address);
-                    tracing::info!(user, %address, ?waits_for, "registered");
-                }
-                Ok(Ok(outcome))
-            }
+            Ok(Reply::Registered(outcome)) => Ok(Ok(outcome)),
             Ok(_) => Err(answer::unavailable("a registration had another reply")),
             Err(CommandError::Invalid(complaint)) => Ok(Err(super::setup::sentence(&complaint))),
             // A group that the operator named is not there, or the name was taken just now.
