@@ -46,7 +46,7 @@ use crate::pages::messages::Handed;
 use crate::sessions::Sessions;
 use crate::telemetry::{AccessLines, Counters};
 use crate::upstream::{self, Application, ForwardError, Forwarded, Outgoing, Pool};
-use crate::web::body::{BodyError, RequestBody};
+use crate::web::body::RequestBody;
 use crate::web::caching;
 use crate::web::forwarding::{self, Told};
 use crate::web::glance::{Glance, Seen};

@@ -213,8 +213,8 @@ mod tests {
             groups: Vec::new(),
             permissions: BTreeSet::new(),
             group_permissions: BTreeSet::new(),
-            has_messages: false,
             profile: BTreeMap::new(),
+            has_messages: false,
         }
     }
 

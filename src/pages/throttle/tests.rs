@@ -44,8 +44,8 @@ fn ada() -> User {
         groups: Vec::new(),
         permissions: std::collections::BTreeSet::new(),
         group_permissions: std::collections::BTreeSet::new(),
-        has_messages: false,
         profile: std::collections::BTreeMap::new(),
+        has_messages: false,
     }
 }
 
