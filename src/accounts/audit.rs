@@ -10,6 +10,7 @@ use super::command::{Change, Command, Holder, NewUser, Outcome, Reply};
 use super::directory::Directory;
 use super::error::CommandError;
 use super::load::{self, Who};
+use super::registration::Registered;
 use super::shared::Shared;
 use crate::domain::audit::{self, Detail, Entry, Event, Person, Trail};
 use crate::domain::user::normalize_username;
@@ -41,7 +42,7 @@ impl From<&By> for Person {
         match by {
             By::Operator(name) => Self { name: name.clone(), id: None },
             By::User(user) => Self::from(&**user),
-            By::Visitor(_) => Self { name: by.to_string(), id: None },
+            By::Visitor(_) => Self { name: "a visitor".to_owned(), id: None },
         }
     }
 }
@@ -204,6 +205,10 @@ impl Order {
             {
                 audit::Outcome::Refused
             }
+            Ok(Outcome {
+                reply: Reply::Registered(Registered::NameTaken | Registered::NotInvited),
+                ..
+            }) => audit::Outcome::Refused,
             Ok(_) => audit::Outcome::Ok,
             Err(CommandError::Accounts(_)) => audit::Outcome::Unavailable,
             Err(
@@ -212,6 +217,9 @@ impl Order {
         };
         let mut entry = Entry::new(self.event, now).outcome(result).by(by);
         entry.details = self.details;
+        if let By::Visitor(address) = by {
+            entry = entry.from(*address);
+        }
         if let Some((mut person, later)) = self.user {
             if outcome.is_ok() && person.id.is_none() {
                 person.id = id_of(shared, &later).await;

@@ -3,6 +3,8 @@
 mod confirmation;
 mod draft;
 
+use std::time::Duration;
+
 use http::StatusCode;
 use minijinja::context;
 
@@ -69,9 +71,7 @@ impl Pages {
             return self.registration_form(request, &draft, Some(failure));
         }
         // That a name is taken is told, as it must be; so it is told only so often.
-        if self.settings.lockout.enabled
-            && let Err(wait) = self.state.registrations.take(network(request.address), request.now)
-        {
+        if let Err(wait) = self.may_register(request, &draft) {
             let entry = Entry::new(Event::Registered, request.now).from(request.address);
             let entry = entry.outcome(Outcome::Throttled).with("wait", wait.as_secs());
             self.state.directory.note(&entry);
@@ -174,6 +174,20 @@ impl Pages {
         Ok(invitation.map(WayIn::Invited).ok_or(Closed::NotInvited))
     }
 
+    /// Whether there were not too many from this network, or for this address: nobody's mailbox is
+    /// to be filled.
+    fn may_register(&self, request: &PageRequest, draft: &Draft) -> Result<(), Duration> {
+        if !self.settings.lockout.enabled {
+            return Ok(());
+        }
+        let (state, now) = (&self.state, request.now);
+        state.registrations.take(network(request.address), now)?;
+        if draft.is_wrong() || draft.email().is_empty() {
+            return Ok(());
+        }
+        state.letters_to.take(("registration", draft.email().to_lowercase()), now)
+    }
+
     async fn is_taken(&self, username: &str) -> Result<bool, Notice> {
         let is_taken = self.state.directory.is_taken(username).await;
         is_taken.map_err(|error| answer::unavailable(&error.to_string()))
@@ -201,13 +215,7 @@ impl Pages {
         };
         let (directory, by) = (&self.state.directory, By::Visitor(request.address));
         match directory.execute(Command::Register(new), &by, request.now).await {
-            Ok(Reply::Registered(outcome)) => {
-                if outcome == Registered::Created {
-                    let (user, address) = (draft.username(), request.address);
-                    tracing::info!(user, %address, ?waits_for, "registered");
-                }
-                Ok(Ok(outcome))
-            }
+            Ok(Reply::Registered(outcome)) => Ok(Ok(outcome)),
             Ok(_) => Err(answer::unavailable("a registration had another reply")),
             Err(CommandError::Invalid(complaint)) => Ok(Err(super::setup::sentence(&complaint))),
             // A group that the operator named is not there, or the name was taken just now.

@@ -301,6 +301,8 @@ fn capfirst(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use minijinja::context;
+
     use super::super::bound_form::BoundForm;
     use super::*;
     use minijinja::context;

@@ -94,7 +94,6 @@ impl Pages {
         let by = By::User(Arc::clone(&user));
         match directory.execute(command, &by, request.now).await {
             Ok(_) => {
-                tracing::info!(user = user.username, address = %request.address, "confirmed");
                 let user = directory.user(user.id, request.now).await;
                 let user = user.map_err(|error| answer::unavailable(&error.to_string()))?;
                 let approval = user.is_none_or(|user| !user.is_active);
