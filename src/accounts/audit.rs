@@ -42,7 +42,7 @@ impl From<&By> for Person {
         match by {
             By::Operator(name) => Self { name: name.clone(), id: None },
             By::User(user) => Self::from(&**user),
-            By::Visitor(_) => Self { name: by.to_string(), id: None },
+            By::Visitor(_) => Self { name: "a visitor".to_owned(), id: None },
         }
     }
 }

@@ -65,6 +65,8 @@ mod tests {
             date_joined: NOON,
             groups: Vec::new(),
             permissions: std::collections::BTreeSet::new(),
+            group_permissions: std::collections::BTreeSet::new(),
+            has_messages: false,
             profile: std::collections::BTreeMap::new(),
         }
     }

@@ -49,7 +49,6 @@ use crate::domain::{Links, Timestamp, Visitor};
 use crate::mail::Outbox;
 use crate::sessions::{self, Sessions};
 use crate::web::glance::Glance;
-use crate::web::messages::MessagesScope;
 use crate::web::refusal::Refusal;
 use crate::web::scope::{PermsScope, UserScope};
 
@@ -81,6 +80,9 @@ pub struct Pages {
 
 /// How long it counts that somebody asked for a letter: 20 by one network, 3 to one address.
 const LETTER_WINDOW: Duration = Duration::from_secs(60 * 60);
+
+/// How many registrations one network may try in the same time: each tells whether a name is taken.
+const MOST_REGISTRATIONS: u32 = 30;
 
 /// What the pages keep over a reload of the configuration.
 pub struct State {
@@ -115,7 +117,7 @@ impl State {
             sessions,
             csrf: Csrf::new(csrf_key),
             throttle: Throttle::new(&csrf_key),
-            registrations: Allowance::new(20, LETTER_WINDOW),
+            registrations: Allowance::new(MOST_REGISTRATIONS, LETTER_WINDOW),
             known_browsers: KnownBrowsers::new(&csrf_key),
             checks: Checks::default(),
             setup: setup::Offer::default(),

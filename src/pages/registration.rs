@@ -3,6 +3,8 @@
 mod confirmation;
 mod draft;
 
+use std::time::Duration;
+
 use http::StatusCode;
 use minijinja::context;
 
@@ -69,9 +71,7 @@ impl Pages {
             return self.registration_form(request, &draft, Some(failure));
         }
         // That a name is taken is told, as it must be; so it is told only so often.
-        if self.settings.lockout.enabled
-            && let Err(wait) = self.state.registrations.take(network(request.address), request.now)
-        {
+        if let Err(wait) = self.may_register(request, &draft) {
             let entry = Entry::new(Event::Registered, request.now).from(request.address);
             let entry = entry.outcome(Outcome::Throttled).with("wait", wait.as_secs());
             self.state.directory.note(&entry);
@@ -172,6 +172,20 @@ impl Pages {
         let invitation = self.state.directory.invitation(token, request.now).await;
         let invitation = invitation.map_err(|error| answer::unavailable(&error.to_string()))?;
         Ok(invitation.map(WayIn::Invited).ok_or(Closed::NotInvited))
+    }
+
+    /// Whether there were not too many from this network, or for this address: nobody's mailbox is
+    /// to be filled.
+    fn may_register(&self, request: &PageRequest, draft: &Draft) -> Result<(), Duration> {
+        if !self.settings.lockout.enabled {
+            return Ok(());
+        }
+        let (state, now) = (&self.state, request.now);
+        state.registrations.take(network(request.address), now)?;
+        if draft.is_wrong() || draft.email().is_empty() {
+            return Ok(());
+        }
+        state.letters_to.take(("registration", draft.email().to_lowercase()), now)
     }
 
     async fn is_taken(&self, username: &str) -> Result<bool, Notice> {

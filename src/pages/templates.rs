@@ -301,6 +301,7 @@ fn capfirst(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+
     use super::super::bound_form::BoundForm;
     use super::*;
     use minijinja::context;

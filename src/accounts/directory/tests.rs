@@ -13,7 +13,7 @@ mod credentials;
 mod many_users;
 
 use super::super::answer::Answer;
-use super::super::command::{Change, Holder, Secret};
+use super::super::command::{Change, Holder, Secret, UserRecord};
 use super::super::settings::{self, Hashing, PostgresUrl};
 use super::postgres_server::PostgresServer;
 use super::*;
@@ -90,6 +90,15 @@ impl World {
 
     async fn named(&self, username: &str) -> Option<Arc<User>> {
         self.directory.user_by_name(username, NOW).await.unwrap()
+    }
+
+    /// What stands in the database, which is not kept.
+    async fn written(&self, username: &str) -> UserRecord {
+        let show = Command::UserShow { username: username.to_owned() };
+        match self.directory.execute(show, &by(), NOW).await.unwrap() {
+            Reply::User(details) => details.user,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Everybody who is asked for, all at once.
@@ -322,7 +331,10 @@ async fn an_asker_who_goes_away_leaves_no_old_state_behind() {
         })
         .await;
         drop(order);
-        // One writer at a time: when this is done, so is that.
+        // It is carried out all the same, and who asks then sees what is written.
+        while world.written("ada").await.is_active.to_string() != flag {
+            tokio::task::yield_now().await;
+        }
         world.set("ada", &["first_name=Ada"]).await.unwrap();
         assert_eq!(world.seen(ada).await.unwrap().is_active.to_string(), flag);
     }

@@ -166,8 +166,7 @@ pub(in super::super) async fn reject(
     change.concerns(id);
     let email = email_of(change.sql(), id).await?;
     users::remove(change.sql(), id).await?;
-    forget(change.sql(), id).await?;
-    change.commit().await?;
+    change.commit().await.map_err(|error| users::still_needed(error, &name))?;
     // Whose address it is that nobody has confirmed is not known.
     let email = if waiting.confirmation { String::new() } else { email };
     let done = format!("rejected `{name}`, and deleted the account");
@@ -272,7 +271,6 @@ async fn forget_unconfirmed(change: &mut Changing<'_>, now: Timestamp) -> Result
     for id in ids.into_iter().map(UserId) {
         change.concerns(id);
         users::remove(change.sql(), id).await?;
-        forget(change.sql(), id).await?;
     }
     Ok(())
 }

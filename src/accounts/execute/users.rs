@@ -360,7 +360,8 @@ async fn store_password(
 }
 
 /// A user, and what our tables know of one; those of a Django project do not cascade.
-const DELETE: [&str; 4] = [
+const DELETE: [&str; 5] = [
+    "DELETE FROM vestibule_registration WHERE user_id = $1",
     "DELETE FROM vestibule_profile WHERE user_id = $1",
     "DELETE FROM vestibule_user_groups WHERE user_id = $1",
     "DELETE FROM vestibule_user_permissions WHERE user_id = $1",
@@ -396,7 +397,7 @@ pub(super) async fn store_hash(
 
 /// Makes of a reference that would lead nowhere the conflict that it is: only Django knows what
 /// else of its tables goes with a user.
-fn still_needed(error: sqlx::Error, username: &str) -> CommandError {
+pub(super) fn still_needed(error: sqlx::Error, username: &str) -> CommandError {
     match error.as_database_error() {
         Some(cause) if cause.is_foreign_key_violation() => CommandError::Conflict(format!(
             "other tables of the application refer to the user `{username}`\n\
