@@ -8,7 +8,7 @@ const SCHEMES: &str =
 
 /// Says what is wrong with the hash of a password, without a word of it.
 pub(super) fn check(encoded: &str) -> Result<(), String> {
-    if password::is_understood(encoded) {
+    if password::is_understood(encoded) && !encoded.contains(char::is_control) {
         return Ok(());
     }
     let scheme = encoded.split('$').next().unwrap_or_default();
@@ -34,7 +34,7 @@ mod tests {
             "pbkdf2_sha1$1000000$seasalt$3R9hvSAiAy5ARspAFy5GJ/2rjXo=",
             &format!("bcrypt_sha256${bcrypt}"),
             &format!("bcrypt${bcrypt}"),
-            "scrypt$16384$seasalt$8$5$ECMIUp+LMxMSK8xB/IVyba+KYGTI7FTnet025q/1f/vBAVnnP3hdYqJu",
+            "scrypt$16384$seasalt$8$1$Qj3+9PPyRjSJIebHnG81TMjsqtaIGxNQG/aEB/NYafTJ7tibgfYz71m0ldQESkXFRkdVCBhhY8mx7rQwite/Pw==",
             "sha1$seasalt$cff36ea83f5706ce9aa7454e63e431fc726b2dc8",
             "sha1$$6d138ca3ae545631b3abd71a4f076ce759c5700b",
             "md5$seasalt$3f86d0d3d465b7b458c231bf3555c0e3",

@@ -432,7 +432,7 @@ mod tests {
     #[test]
     fn a_translated_token_moves_no_line() {
         let source = "{%csrf_token%}\n{%- csrf_token -%}\n{{ 1|nonsense }}";
-        let error = load(&[("x.html", source)]).err().unwrap();
+        let error = load(&[("profile.html", source)]).err().unwrap();
         assert_eq!(error.line, Some(3), "{error}");
     }
 

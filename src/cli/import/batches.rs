@@ -158,11 +158,11 @@ mod tests {
         })));
         let batches = cut(&records, &BTreeSet::from([0, 1219]), (Existing::Update, false), true);
         let sizes: Vec<usize> = batches.iter().map(Batch::len).collect();
-        assert_eq!(sizes, [1, 500, 500, 207, 8, 4]);
+        assert_eq!(sizes, [1, 500, 500, 207, 8, 3]);
         assert_eq!(batches[0].place(RecordKind::Group, 0), Some(1220));
         assert_eq!(batches[0].import.existing, Existing::Skip);
         assert_eq!(batches[1].place(RecordKind::User, 0), Some(1));
-        assert_eq!(batches[5].place(RecordKind::User, 3), Some(1218));
+        assert_eq!(batches[5].place(RecordKind::User, 2), Some(1218));
         assert_eq!(batches[5].import.existing, Existing::Update);
     }
 }

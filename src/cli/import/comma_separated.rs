@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn columns_are_known_by_name_and_absent_ones_are_not_spoken_of() {
         let text = "\u{feff}Username,email,is_staff,groups,profile.band,date_joined\n\
-                    ada,ada@example.org,yes,\"Site editors; \"\"a;b\"\"\",\"Beatles, The\",\
+                    ada,ada@example.org,yes,\"Site editors;\"\"a;b\"\"\",\"Beatles, The\",\
                     2026-11-25T15:00:00Z\n\
                     '@bob,,,,,\n";
         let source = parse("f".to_owned(), text.as_bytes(), b',');
