@@ -362,4 +362,5 @@ mod tests_on_postgres;
 #[cfg(test)]
 #[path = "../../tests/it/support/postgres.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
+#[expect(clippy::disallowed_methods, reason = "files of a server that lives as long as a test")]
 mod postgres_server;

@@ -27,12 +27,10 @@ pub(super) fn checked(
     declared: Option<&ProfileFields>,
     changes: Vec<Change>,
 ) -> Result<Vec<Change>, CommandError> {
-    let check = |change| match change {
-        Change::Profile { field, value } => {
-            let value = value_of(declared, &field, value)?;
-            Ok(Change::Profile { field, value })
-        }
-        other => Ok(other),
+    let check = |change| {
+        let Change::Profile { field, value } = change else { return Ok(change) };
+        let value = value_of(declared, &field, value)?;
+        Ok(Change::Profile { field, value })
     };
     changes.into_iter().map(check).collect()
 }

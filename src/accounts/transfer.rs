@@ -12,6 +12,7 @@ use super::password::Attributes;
 /// One record: in a file of lines of JSON, a line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all records are users")]
 pub enum Record {
     /// A permission.
     Permission(PermissionEntry),

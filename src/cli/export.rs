@@ -108,10 +108,11 @@ fn write(
 
 /// The part behind the user with the number `after`.
 async fn part(clerk: &Clerk, after: Option<i64>, passwords: bool) -> Result<Exported, Failure> {
-    match clerk.execute(&Command::Export { after, passwords }).await? {
-        Reply::Exported(exported) => Ok(exported),
-        other => Err(Failure::No(format!("the running gateway answers something else: {other:?}"))),
-    }
+    let reply = clerk.execute(&Command::Export { after, passwords }).await?;
+    let Reply::Exported(exported) = reply else {
+        return Err(Failure::No(format!("the running gateway answers something else: {reply:?}")));
+    };
+    Ok(exported)
 }
 
 async fn as_json(
@@ -184,9 +185,11 @@ async fn as_csv(
 
 /// A reader that has seen enough shows as what it is.
 fn as_io(error: csv::Error) -> std::io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        kind => std::io::Error::other(format!("{kind:?}")),
+    let kind = error.into_kind();
+    if let csv::ErrorKind::Io(error) = kind {
+        error
+    } else {
+        std::io::Error::other(format!("{kind:?}"))
     }
 }
 

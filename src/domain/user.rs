@@ -50,13 +50,11 @@ pub struct User {
 /// `get_and_delete_messages` is the gateway's, which shows each message once.
 impl User {
     /// Always: who is not logged in is no `User`.
-    #[expect(clippy::unused_self, reason = "a question about a user, as in Django")]
     pub const fn is_authenticated(&self) -> bool {
         true
     }
 
     /// Never: who is not logged in is no `User`.
-    #[expect(clippy::unused_self, reason = "a question about a user, as in Django")]
     pub const fn is_anonymous(&self) -> bool {
         false
     }

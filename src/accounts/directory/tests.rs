@@ -95,10 +95,9 @@ impl World {
     /// What stands in the database, which is not kept.
     async fn written(&self, username: &str) -> UserRecord {
         let show = Command::UserShow { username: username.to_owned() };
-        match self.directory.execute(show, &by(), NOW).await.unwrap() {
-            Reply::User(details) => details.user,
-            other => panic!("{other:?}"),
-        }
+        let reply = self.directory.execute(show, &by(), NOW).await.unwrap();
+        let Reply::User(details) = reply else { panic!("{reply:?}") };
+        details.user
     }
 
     /// Everybody who is asked for, all at once.

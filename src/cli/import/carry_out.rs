@@ -137,10 +137,10 @@ async fn order(clerk: &Clerk, mut batch: Batch) -> Result<(Batch, Imported), Fai
     if let Command::Import(import) = command {
         batch.import = import;
     }
-    match reply {
-        Reply::Imported(imported) => Ok((batch, imported)),
-        other => Err(Failure::No(format!("the running gateway answers something else: {other:?}"))),
-    }
+    let Reply::Imported(imported) = reply else {
+        return Err(Failure::No(format!("the running gateway answers something else: {reply:?}")));
+    };
+    Ok((batch, imported))
 }
 
 fn report(source: &Source, how: &How, imported: Imported) -> Result<(), Failure> {

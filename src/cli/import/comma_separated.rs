@@ -187,13 +187,15 @@ fn columns(header: &StringRecord, source: &mut Source) -> Option<Vec<Column>> {
 
 /// What is wrong with a row. What is in it is not shown: it may be a password.
 fn complaint(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!(
+    if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
+        format!(
             "the row has {len} columns, and the first one {expected_len}\n\
              hint: a value with a comma in it stands between `\"`"
-        ),
-        csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8".to_owned(),
-        _ => "the row cannot be read".to_owned(),
+        )
+    } else if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) {
+        "the row is not UTF-8".to_owned()
+    } else {
+        "the row cannot be read".to_owned()
     }
 }
 
@@ -293,7 +295,7 @@ mod tests {
 
     fn users(source: &Source) -> Vec<&UserEntry> {
         let user = |record| match record {
-            &Record::User(ref user) => Some(user),
+            Record::User(user) => Some(user),
             Record::Group(_) | Record::Permission(_) => None,
         };
         source.records.iter().filter_map(|placed| user(&placed.record)).collect()

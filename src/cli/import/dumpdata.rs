@@ -23,9 +23,10 @@ impl Object {
     fn place(&self) -> Place {
         let name = self.fields.get("username").or_else(|| self.fields.get("name"));
         let name = name.and_then(Value::as_str).unwrap_or("without a name").escape_debug();
-        match &self.pk {
-            Value::Null => Place::Row(format!("{} `{name}`", self.model)),
-            pk => Place::Row(format!("{} {pk} `{name}`", self.model)),
+        if self.pk.is_null() {
+            Place::Row(format!("{} `{name}`", self.model))
+        } else {
+            Place::Row(format!("{} {} `{name}`", self.model, self.pk))
         }
     }
 
@@ -129,9 +130,9 @@ pub(super) fn parse(name: String, bytes: &[u8], users: &UserModel) -> Source {
 
 impl Names {
     fn user(&self, object: &Object) -> Result<UserEntry, String> {
-        let group = |value: &Value| match value {
-            Value::Array(natural) => natural.first().and_then(Value::as_str).map(str::to_owned),
-            number => self.groups.get(&number.to_string()).cloned(),
+        let group = |reference: &Value| match reference.as_array() {
+            Some(natural) => natural.first().and_then(Value::as_str).map(str::to_owned),
+            None => self.groups.get(&reference.to_string()).cloned(),
         };
         let groups: Option<Vec<String>> = object.list("groups").iter().map(group).collect();
         let groups = groups.ok_or("it is in a group that is not in the file")?;
@@ -155,14 +156,12 @@ impl Names {
 
     /// The names of permissions that are referred to; by name: codename, application, model.
     fn permissions(&self, references: &[Value]) -> Result<Vec<String>, String> {
-        let name = |reference: &Value| match reference {
-            Value::Array(natural) => match natural.as_slice() {
-                [Value::String(codename), Value::String(app), ..] => {
-                    Some(format!("{app}.{codename}"))
-                }
-                _ => None,
-            },
-            number => self.permissions.get(&number.to_string()).cloned(),
+        let name = |reference: &Value| match reference.as_array().map(Vec::as_slice) {
+            Some([Value::String(codename), Value::String(app), ..]) => {
+                Some(format!("{app}.{codename}"))
+            }
+            Some(_) => None,
+            None => self.permissions.get(&reference.to_string()).cloned(),
         };
         let names: Option<Vec<String>> = references.iter().map(name).collect();
         let mut names = names.ok_or_else(|| {
