@@ -294,10 +294,12 @@ mod tests {
     use super::*;
 
     fn users(source: &Source) -> Vec<&UserEntry> {
-        let user = |record| match record {
-            Record::User(user) => Some(user),
-            Record::Group(_) | Record::Permission(_) => None,
-        };
+        fn user(record: &Record) -> Option<&UserEntry> {
+            match record {
+                Record::User(user) => Some(user),
+                Record::Group(_) | Record::Permission(_) => None,
+            }
+        }
         source.records.iter().filter_map(|placed| user(&placed.record)).collect()
     }
 
