@@ -99,12 +99,15 @@ const NOT_IN_DOMAIN: [&str; 20] = [
 
 /// Who may make evidence, and who may see the secret of a session: the end of a path, and the
 /// layers or files that may write it.
-const MAKERS: [(&str, &[&str]); 6] = [
+const MAKERS: [(&str, &[&str]); 7] = [
+    // Who may enter the administration; and once more, where commands are carried out.
+    ("StaffMember::confirm", &["pages/admin/mod.rs", "accounts/warrant.rs"]),
     ("Verified::check", &["accounts"]),
     ("Session::begin", &["sessions"]),
     ("Session::restore", &["sessions"]),
     ("Identity::confirm", &["gateway/visitor.rs"]),
-    ("Identity::assumed", &["cli", "config", "domain/identity.rs"]),
+    // The administration asks what rules would say of somebody, and shows that.
+    ("Identity::assumed", &["cli", "config", "domain/identity.rs", "pages/admin/rules.rs"]),
     ("SessionId::reveal", &["web/cookie.rs", "domain"]),
 ];
 
@@ -112,8 +115,16 @@ const MAKERS: [(&str, &[&str]); 6] = [
 const NO_SESSION_ID: [&str; 1] = ["accounts"];
 
 /// The types that are evidence, which nobody may rename: a new name would hide their makers.
-const EVIDENCE: [&str; 6] =
-    ["RequestPath", "Verified", "Session", "Identity", "Permitted", "SessionId"];
+const EVIDENCE: [&str; 8] = [
+    "RequestPath",
+    "Verified",
+    "Session",
+    "Identity",
+    "Permitted",
+    "SessionId",
+    "StaffMember",
+    "Allowed",
+];
 
 const MOST_LINES: usize = 400;
 

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Invalid,
     /// It is there already.
     Conflict,
+    /// Whoever orders it may not.
+    Forbidden,
     /// Too much is going on; trying again helps.
     Busy,
     /// The database failed.
@@ -41,6 +43,7 @@ impl ErrorKind {
             CommandError::NotFound(_) => Self::NotFound,
             CommandError::Invalid(_) => Self::Invalid,
             CommandError::Conflict(_) => Self::Conflict,
+            CommandError::Forbidden(_) => Self::Forbidden,
             CommandError::Accounts(AccountsError::Busy | AccountsError::Stopping) => Self::Busy,
             CommandError::Accounts(
                 AccountsError::Database(_)
@@ -60,6 +63,7 @@ impl ErrorKind {
             Self::NotFound => 404,
             Self::Invalid => 400,
             Self::Conflict => 409,
+            Self::Forbidden => 403,
             Self::Busy => 503,
             Self::Failed => 500,
         }

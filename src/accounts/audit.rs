@@ -83,6 +83,35 @@ impl Order {
                 }
                 Some(order)
             }
+            Command::UserEdit(edit) => {
+                let mut details = changed(&edit.changes);
+                for (name, list) in [
+                    ("joins", &edit.join),
+                    ("leaves", &edit.leave),
+                    ("granted", &edit.grant),
+                    ("revoked", &edit.revoke),
+                ] {
+                    if !list.is_empty() {
+                        details.push((name, list.clone().into()));
+                    }
+                }
+                let mut order = about(Event::UserChanged, &edit.username, details)?;
+                for change in &edit.changes {
+                    if let (Change::Username(new), Some((_, later))) = (change, &mut order.user) {
+                        new.clone_into(later);
+                    }
+                }
+                Some(order)
+            }
+            Command::GroupEdit(edit) => order(
+                Event::GroupChanged,
+                vec![
+                    ("group", text(&edit.name)),
+                    ("new_name", text(&edit.new_name)),
+                    ("granted", edit.grant.clone().into()),
+                    ("revoked", edit.revoke.clone().into()),
+                ],
+            ),
             Command::UserSetPassword { username, .. } => {
                 about(Event::PasswordChanged, username, Vec::new())
             }
@@ -217,7 +246,10 @@ impl Order {
             Ok(_) => audit::Outcome::Ok,
             Err(CommandError::Accounts(_)) => audit::Outcome::Unavailable,
             Err(
-                CommandError::NotFound(_) | CommandError::Invalid(_) | CommandError::Conflict(_),
+                CommandError::NotFound(_)
+                | CommandError::Invalid(_)
+                | CommandError::Conflict(_)
+                | CommandError::Forbidden(_),
             ) => audit::Outcome::Refused,
         };
         let mut entry = Entry::new(self.event, now).outcome(result);

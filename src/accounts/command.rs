@@ -45,6 +45,8 @@ pub enum Command {
         /// The new one.
         password: Secret,
     },
+    /// Changes a user as a form says, unless he or she is not as the form showed any more.
+    UserEdit(UserEdit),
     /// Leaves a user without a password that could match, which ends the sessions.
     UserSetUnusablePassword {
         /// Whom.
@@ -69,6 +71,8 @@ pub enum Command {
         /// Which.
         name: String,
     },
+    /// Changes a group as a form says, unless it is not as the form showed any more.
+    GroupEdit(GroupEdit),
     /// Deletes a group; its members lose what it gave them.
     GroupDelete {
         /// Which.
@@ -216,6 +220,44 @@ pub struct NewUser {
     pub permissions: Vec<String>,
     /// What stands in the fields of the profile.
     pub profile: BTreeMap<String, String>,
+}
+
+/// What a form changes of a user.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UserEdit {
+    /// Whose number.
+    pub id: i64,
+    /// The name that the form showed, for the log of audits.
+    pub username: String,
+    /// The state that the form showed.
+    pub seen: String,
+    /// Fields with new values.
+    pub changes: Vec<Change>,
+    /// Groups to become a member of.
+    pub join: Vec<String>,
+    /// Groups to leave.
+    pub leave: Vec<String>,
+    /// Permissions to get.
+    pub grant: Vec<String>,
+    /// Permissions to lose.
+    pub revoke: Vec<String>,
+}
+
+/// What a form changes of a group.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupEdit {
+    /// The name that it has.
+    pub name: String,
+    /// The state that the form showed.
+    pub seen: String,
+    /// The name that it gets.
+    pub new_name: String,
+    /// Permissions that it is to give.
+    pub grant: Vec<String>,
+    /// Permissions that it is to give no more.
+    pub revoke: Vec<String>,
 }
 
 /// A password on its way to be hashed: never in `Debug`, logs or errors.

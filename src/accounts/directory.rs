@@ -27,7 +27,7 @@ use super::settings::Settings;
 use super::shared::Shared;
 use super::watch::watch;
 use crate::domain::user::UsernameRule;
-use crate::domain::{Timestamp, User, UserId};
+use crate::domain::{Permission, Timestamp, User, UserId, staff};
 
 /// Users, groups and permissions: asked by every request, changed by commands.
 ///
@@ -56,8 +56,10 @@ impl Directory {
             username_rule: settings.username_rule,
             trail: OnceLock::new(),
             profile: arc_swap::ArcSwapOption::new(settings.profile.clone()),
+            keep_log: settings.keep_log,
         });
         execute::declare(&shared, &settings.permissions).await?;
+        execute::declare(&shared, &of_staff(&settings.permissions)).await?;
         execute::declare_groups(&shared, &settings.groups).await?;
         let from = shared.database.watch().await?;
         let control = Handle::current();
@@ -163,7 +165,7 @@ impl Directory {
     pub async fn record_login(&self, user: UserId, now: Timestamp) -> Result<(), AccountsError> {
         let shared = Arc::clone(&self.shared);
         self.order(async move {
-            let mut change = shared.begin_change().await?;
+            let mut change = shared.begin_change_of_ours().await?;
             sqlx::query(
                 "UPDATE vestibule_user SET last_login = vestibule_moment($1) WHERE id = $2",
             )
@@ -310,7 +312,7 @@ impl Directory {
     }
 
     /// Does what may be given up when the asker goes away.
-    async fn ask<T, E>(
+    pub(super) async fn ask<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, E>
@@ -342,6 +344,15 @@ impl Directory {
         let task = self.control.spawn(work);
         task.await.unwrap_or_else(|_| Err(AccountsError::Stopping.into()))
     }
+}
+
+/// The permissions that govern staff; one that the file declares is described as it says there.
+fn of_staff(declared: &[(Permission, String)]) -> Vec<(Permission, String)> {
+    staff::PERMISSIONS
+        .into_iter()
+        .filter_map(|(name, description)| Some((name.parse().ok()?, description.to_owned())))
+        .filter(|(name, _)| !declared.iter().any(|(known, _)| known == name))
+        .collect()
 }
 
 impl std::fmt::Debug for Directory {

@@ -58,6 +58,9 @@ pub enum CommandError {
     /// It is there already.
     #[error("{0}")]
     Conflict(String),
+    /// Whoever orders it may not.
+    #[error("{0}")]
+    Forbidden(String),
     /// It is not the operator's fault.
     #[error(transparent)]
     Accounts(#[from] AccountsError),

@@ -1,6 +1,9 @@
 //! Carries out the commands of operators.
 
+pub(super) mod browse;
+pub(super) mod browse_holders;
 mod declared_groups;
+mod edit;
 mod export;
 mod groups;
 mod import;
@@ -18,6 +21,7 @@ use super::audit::Order;
 use super::by::By;
 use super::command::{Command, Outcome};
 use super::database::Connection;
+use super::errand::Errand;
 use super::error::CommandError;
 use super::fields;
 use super::shared::Shared;
@@ -30,7 +34,7 @@ pub use names::Names;
 pub(super) use names::names;
 pub(super) use permissions::declare;
 pub(super) use registrations::{is_taken, owner_of};
-pub(super) use users::{create_first_superuser, has_users};
+pub(super) use users::{create_first_superuser, details, has_users};
 
 /// Carries out one command, and writes down what came of it; when this returns, the users whom it
 /// concerns are forgotten.
@@ -55,65 +59,70 @@ async fn carry_out(
     by: &By,
     now: Timestamp,
 ) -> Result<Outcome, CommandError> {
+    let ordered = command.clone();
+    let errand = &Errand::new(shared, &ordered, by, now);
+    errand.check().await?;
     let reply = match command {
-        Command::UserCreate(new) => users::create(shared, new, now).await,
+        Command::UserCreate(new) => users::create(errand, new, now).await,
         Command::UserList {} => users::list(shared).await,
         Command::UserSearch(query) => user_search::search(shared, &query).await,
         Command::UserShow { username } => users::show(shared, &username).await,
         Command::UserSet { username, changes } => {
-            return users::set(shared, &username, changes).await;
+            return users::set(errand, &username, changes).await;
         }
         Command::UserSetPassword { username, password } => {
-            return users::set_password(shared, &username, password).await;
+            return users::set_password(errand, &username, password).await;
         }
+        Command::UserEdit(edit) => return edit::user(errand, &edit).await,
         Command::UserSetUnusablePassword { username } => {
-            return users::set_unusable_password(shared, &username).await;
+            return users::set_unusable_password(errand, &username).await;
         }
-        Command::UserDelete { username } => return users::delete(shared, &username).await,
+        Command::UserDelete { username } => return users::delete(errand, &username).await,
         Command::GroupCreate { name, permissions } => {
-            groups::create(shared, &name, &permissions).await
+            groups::create(errand, &name, &permissions).await
         }
         Command::GroupList {} => groups::list(shared).await,
         Command::GroupShow { name } => groups::show(shared, &name).await,
-        Command::GroupDelete { name } => groups::delete(shared, &name).await,
-        Command::GroupRename { name, new_name } => groups::rename(shared, &name, &new_name).await,
-        Command::GroupAdd { name, users } => groups::add(shared, &name, &users).await,
-        Command::GroupRemove { name, users } => groups::remove(shared, &name, &users).await,
+        Command::GroupEdit(edit) => edit::group(errand, &edit).await,
+        Command::GroupDelete { name } => groups::delete(errand, &name).await,
+        Command::GroupRename { name, new_name } => groups::rename(errand, &name, &new_name).await,
+        Command::GroupAdd { name, users } => groups::add(errand, &name, &users).await,
+        Command::GroupRemove { name, users } => groups::remove(errand, &name, &users).await,
         Command::PermissionCreate { permission, description } => {
-            permissions::create(shared, &permission, &description).await
+            permissions::create(errand, &permission, &description).await
         }
         Command::PermissionList {} => permissions::list(shared).await,
         Command::PermissionShow { permission } => {
             permission_upkeep::show(shared, &permission).await
         }
         Command::PermissionSet { permission, description } => {
-            permission_upkeep::set(shared, &permission, &description).await
+            permission_upkeep::set(errand, &permission, &description).await
         }
         Command::PermissionDelete { permission } => {
-            permission_upkeep::delete(shared, &permission).await
+            permission_upkeep::delete(errand, &permission).await
         }
         Command::PermissionGrant { permission, to } => {
-            permissions::grant(shared, &permission, &to).await
+            permissions::grant(errand, &permission, &to).await
         }
         Command::PermissionRevoke { permission, from } => {
-            permissions::revoke(shared, &permission, &from).await
+            permissions::revoke(errand, &permission, &from).await
         }
-        Command::Import(import) => return import::import(shared, import, by, now).await,
+        Command::Import(import) => return import::import(errand, import, by, now).await,
         Command::Export { after, passwords } => export::export(shared, after, passwords, by).await,
-        Command::Register(new) => registrations::register(shared, new, now).await,
+        Command::Register(new) => registrations::register(errand, new, now).await,
         Command::RegistrationConfirm { username } => {
-            registrations::confirm(shared, &username).await
+            registrations::confirm(errand, &username).await
         }
         Command::RegistrationList {} => registrations::list(shared).await,
         Command::RegistrationApprove { username } => {
-            registrations::approve(shared, &username).await
+            registrations::approve(errand, &username).await
         }
-        Command::RegistrationReject { username } => registrations::reject(shared, &username).await,
-        Command::InvitationCreate(new) => invitations::create(shared, new, by, now).await,
+        Command::RegistrationReject { username } => registrations::reject(errand, &username).await,
+        Command::InvitationCreate(new) => invitations::create(errand, new, by, now).await,
         Command::InvitationList {} => invitations::list(shared, now).await,
-        Command::InvitationRevoke { id } => invitations::revoke(shared, id).await,
+        Command::InvitationRevoke { id } => invitations::revoke(errand, id).await,
         Command::MessageSend { to, text, level } => {
-            messages::send(shared, &to, &text, &level, now).await
+            messages::send(errand, &to, &text, &level, now).await
         }
         Command::MessageList { username } => messages::list(shared, &username).await,
     };

@@ -49,7 +49,7 @@ impl Directory {
     ) -> Result<(), AccountsError> {
         let shared = std::sync::Arc::clone(&self.shared);
         self.order(async move {
-            let mut change = shared.begin_change().await?;
+            let mut change = shared.begin_change_of_ours().await?;
             for message in &messages {
                 insert(change.sql(), To::User(user), message).await?;
             }
@@ -69,7 +69,7 @@ impl Directory {
     ) -> Result<Vec<Queued>, AccountsError> {
         let shared = std::sync::Arc::clone(&self.shared);
         self.order(async move {
-            let mut change = shared.begin_change().await?;
+            let mut change = shared.begin_change_of_ours().await?;
             let waiting = of(change.sql(), user).await?;
             let fitting = waiting.iter().take_while(|queued| fits(&queued.message));
             let Some(last) = fitting.last() else { return Ok(Vec::new()) };
@@ -98,7 +98,7 @@ impl Directory {
     ) -> Result<(), AccountsError> {
         let shared = std::sync::Arc::clone(&self.shared);
         self.order(async move {
-            let mut change = shared.begin_change().await?;
+            let mut change = shared.begin_change_of_ours().await?;
             for Queued { id, message } in &messages {
                 sqlx::query(
                     "INSERT INTO vestibule_message (id, user_id, level, text, created)

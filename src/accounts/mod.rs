@@ -9,6 +9,7 @@
 
 mod answer;
 mod audit;
+mod browsing;
 mod by;
 mod by_email;
 mod cache;
@@ -18,12 +19,14 @@ mod database;
 mod directory;
 pub mod django;
 mod encoded;
+mod errand;
 mod error;
 mod execute;
 mod fields;
 mod hashing;
 mod health;
 mod load;
+mod log;
 mod messages;
 mod password;
 mod profiles;
@@ -36,21 +39,27 @@ mod transfer;
 mod user_change;
 mod user_page;
 mod verification;
+mod warrant;
 mod watch;
 
 pub use answer::{Answer, Complaint, ErrorKind, answer};
+pub use browsing::{
+    Count, GroupSummary, Named, SeenGroup, SeenUser, UserSearch, UserSort, UsersFound,
+};
 pub use by::By;
 pub use cache::Known;
 pub use changes::Changed;
 pub use command::{
-    Change, Command, GroupDetails, GroupRecord, Holder, NewUser, Outcome, PermissionRecord, Reply,
-    Secret, ShutOut, UserDetails, UserRecord,
+    Change, Command, GroupDetails, GroupEdit, GroupRecord, Holder, NewUser, Outcome,
+    PermissionRecord, Reply, Secret, ShutOut, UserDetails, UserEdit, UserRecord,
 };
 pub use directory::Directory;
 pub use error::{AccountsError, CommandError, nearest};
 pub use execute::Names;
+pub use execute::browse_holders::Holders;
 pub use fields::check_group_name;
 pub use health::DatabaseHealth;
+pub use log::{Deed, KEEP as KEEP_LOG, LogEntry, LogPage, LogQuery};
 pub use messages::{MessageRecord, Queued};
 pub use password::{Attributes, Validators, Weakness};
 pub use registration::{

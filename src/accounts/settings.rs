@@ -32,6 +32,8 @@ pub struct Settings {
     pub groups: Vec<(String, Vec<Permission>)>,
     /// The fields of profiles, if the file declares any; without, any name will do.
     pub profile: Option<Arc<ProfileFields>>,
+    /// How long the log of changes is kept; `admin.keep_log`.
+    pub keep_log: Duration,
 }
 
 /// Where users are kept.
@@ -94,6 +96,7 @@ impl Default for Settings {
             permissions: Vec::new(),
             groups: Vec::new(),
             profile: None,
+            keep_log: super::KEEP_LOG,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the directory's tasks share: loading users, and changing them so that the change is seen.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     /// What is told of every change of accounts, once there is somebody to tell.
     pub(super) trail: OnceLock<Arc<dyn Trail>>,
     pub(super) profile: ArcSwapOption<ProfileFields>,
+    /// How long the log of changes is kept.
+    pub(super) keep_log: Duration,
 }
 
 impl Shared {
@@ -101,8 +104,9 @@ impl Shared {
         Ok(self.hashing.run(place, encode).await??)
     }
 
-    /// Begins to change something, alone.
-    pub(super) async fn begin_change(&self) -> Result<Changing<'_>, sqlx::Error> {
+    /// Begins to change something that nobody ordered, alone: what is ordered goes through an
+    /// [`Errand`](super::errand::Errand), which asks who may and writes it down.
+    pub(super) async fn begin_change_of_ours(&self) -> Result<Changing<'_>, sqlx::Error> {
         let transaction = self.database.write().await?;
         Ok(Changing { transaction, concerned: Vec::new(), is_quiet: false, cache: &self.cache })
     }

@@ -88,7 +88,7 @@ impl Shared {
         old: &PasswordHash,
         renewed: String,
     ) -> Result<Renewal, AccountsError> {
-        let mut change = self.begin_change().await?;
+        let mut change = self.begin_change_of_ours().await?;
         let update =
             sqlx::query("UPDATE vestibule_user SET password = $1 WHERE id = $2 AND password = $3")
                 .bind(&renewed)

@@ -8,6 +8,7 @@ use super::problem::{Problem, Span};
 use super::reader::{Entry, Table};
 use super::report::{Report, nearest};
 use super::users;
+use crate::accounts::KEEP_LOG;
 use crate::accounts::check_group_name;
 use crate::accounts::settings::Settings;
 use crate::domain::Permission;
@@ -28,6 +29,7 @@ pub(super) fn read(root: &Table<'_>, state_directory: &Path) -> Settings {
         permissions,
         // `[accounts.profile]` is the pages' as well, and is read with them.
         profile: None,
+        keep_log: KEEP_LOG,
     }
 }
 

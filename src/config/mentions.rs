@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::problem::{Problem, Problems, Span};
 use super::report::nearest;
 use super::{Configuration, reader};
+use crate::domain::staff;
 
 /// A name in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,11 @@ fn unknown(
     known: Option<&BTreeSet<String>>,
 ) -> Option<Problem> {
     let Mention { named, name, place } = mention;
-    let is_known = declared.contains(&**name) || known.is_some_and(|names| names.contains(name));
+    // Those that govern staff are there without a word.
+    let is_of_staff = staff::PERMISSIONS.iter().any(|(permission, _)| permission == name);
+    let is_known = declared.contains(&**name)
+        || known.is_some_and(|names| names.contains(name))
+        || matches!(named, Named::Permission) && is_of_staff;
     // A file that declares nothing leaves that to a database, and there is none to ask.
     if is_known || (declared.is_empty() && known.is_none()) {
         return None;

@@ -136,6 +136,7 @@ fn resolve(root: &Table<'_>, source: &Arc<Source>) -> Configuration {
     let (server, shared) = server::read(root);
     let (sessions, cookie) = sessions::read(root);
     let mut accounts = accounts::read(root, &server.state_directory);
+    accounts.keep_log = shared.keep_log.unwrap_or(accounts.keep_log);
     let public_url = shared.public_url.as_ref().map(|at| at.value.clone());
     let mail = mail::read(root, shared.public_url.as_ref());
     let (mut pages, prefix_place) = pages::read(root, public_url);

@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) public_url: Option<At<String>>,
     /// The largest request body unless a rule says otherwise; `None` for any.
     pub(super) max_body_size: Option<u64>,
+    /// How long the log of changes is kept; `admin.keep_log`.
+    pub(super) keep_log: Option<Duration>,
     /// Where the first address stands that others than this machine can reach.
     pub(super) reachable: Option<Span>,
 }
@@ -60,6 +62,7 @@ pub(super) fn read(root: &Table<'_>) -> (server::settings::Settings, Shared) {
         trusted_proxies: trusted_proxies(&table),
         public_url: table.parsed("public_url", public_url),
         max_body_size: (max_body_size > 0).then_some(max_body_size),
+        keep_log: None,
         reachable,
     };
     table.not_yet("proxy_protocol", "this version does not speak the PROXY protocol");
@@ -73,7 +76,9 @@ pub(super) fn read(root: &Table<'_>) -> (server::settings::Settings, Shared) {
     }
     let admin_socket =
         path(&admin, "socket").unwrap_or_else(|| state_directory.join("vestibule.sock"));
+    let keep_log = admin.duration("keep_log", Duration::from_secs(60 * 60)).map(|at| at.value);
     admin.finish(&[]);
+    let shared = Shared { keep_log, ..shared };
 
     let settings = server::settings::Settings {
         listen,

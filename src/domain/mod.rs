@@ -5,7 +5,7 @@
 //! are checked by a hasher that is passed in. Nothing here may import another layer, and
 //! `tests/architecture.rs` holds it to that.
 //!
-//! Five values are *evidence*: whoever holds one knows that a check happened, because the check
+//! Seven values are *evidence*: whoever holds one knows that a check happened, because the check
 //! is the only way to get one.
 //!
 //! | value | means | only maker |
@@ -14,6 +14,8 @@
 //! | [`Verified`] | these credentials belong to this active user | [`Verified::check`] |
 //! | [`Session`] | a login happened | [`Session::begin`] |
 //! | [`Identity`] | session live, user active, password unchanged since | [`Identity::confirm`] |
+//! | [`StaffMember`](staff::StaffMember) | active staff, as of now | [`StaffMember::confirm`](staff::StaffMember::confirm) |
+//! | [`Allowed`](staff::Allowed) | staff may do this | [`StaffMember::may`](staff::StaffMember::may) |
 //! | [`Permitted`] | this request, on this path, was allowed by this rule to this visitor | [`authorize()`] |
 //!
 //! [`Identity::assumed`] stands beside them: it answers questions about rules on the command line,
@@ -23,6 +25,7 @@ pub mod audit;
 pub mod authorize;
 pub mod client;
 pub mod email_address;
+pub mod host;
 pub mod identity;
 pub mod link;
 pub mod message;
@@ -31,12 +34,15 @@ pub mod password;
 pub mod path;
 pub mod permission;
 pub mod profile;
+pub mod question;
 pub mod reserved;
 pub mod rule;
 pub mod session;
 pub mod session_data;
+pub mod staff;
 pub mod time;
 pub mod user;
+pub mod wording;
 
 pub use authorize::{Decision, Permitted, authorize};
 pub use client::{Client, Device};

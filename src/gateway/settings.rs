@@ -5,6 +5,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::domain::Rules;
+pub use crate::domain::host::HostPattern;
+use crate::pages::{RuleBook, RulesOfSite};
 use crate::upstream;
 use crate::web::identity_headers::IdentityHeaders;
 
@@ -21,15 +23,6 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Every name that an identity header has anywhere in the file, to be removed everywhere.
     pub identity_header_names: Vec<String>,
-}
-
-/// The hosts that a site answers for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// One host, in lower case, without a port or a dot at the end.
-    Exact(String),
-    /// Every host below a domain: `example.org` for `*.example.org`.
-    Below(String),
 }
 
 /// One site: its rules and what they lead to.
@@ -54,4 +47,22 @@ pub struct Route {
     pub max_body_size: Option<u64>,
     /// The headers that tell the application who is asking.
     pub identity: Arc<IdentityHeaders>,
+}
+
+impl Settings {
+    /// The sites and rules, for the administration to show.
+    pub fn rule_book(&self) -> RuleBook {
+        let upstream = |route: &Route| {
+            let upstream = self.upstreams.get(route.application);
+            upstream.map(|upstream| upstream.name.clone()).unwrap_or_default()
+        };
+        let of_site = |hosts: Option<&HostPattern>, site: &Site| RulesOfSite {
+            hosts: hosts.cloned(),
+            rules: site.rules.clone(),
+            upstreams: site.routes.iter().map(upstream).collect(),
+        };
+        let named = self.sites.iter().map(|(hosts, site)| of_site(Some(hosts), site));
+        let top = self.default_site.iter().map(|site| of_site(None, site));
+        RuleBook { sites: named.chain(top).collect() }
+    }
 }

@@ -151,7 +151,10 @@ impl Pages {
             }
             // The account is gone by now, or the address is none to the directory.
             Err(
-                CommandError::NotFound(_) | CommandError::Invalid(_) | CommandError::Conflict(_),
+                CommandError::NotFound(_)
+                | CommandError::Invalid(_)
+                | CommandError::Conflict(_)
+                | CommandError::Forbidden(_),
             ) => {
                 return self.email_change_confirm_form(request, None, None);
             }

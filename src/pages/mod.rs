@@ -4,6 +4,7 @@
 //! an application's page is decided elsewhere; these pages are shown to everybody and say for
 //! themselves when they need a login.
 
+mod admin;
 mod allowance;
 mod answer;
 mod bound_form;
@@ -30,6 +31,7 @@ mod profile_form;
 mod reauthentication;
 mod refusal;
 mod registration;
+mod rule_book;
 pub mod settings;
 mod setup;
 mod shown_messages;
@@ -64,6 +66,7 @@ pub use answer::refusal_of;
 pub use credentials::Checked;
 pub use page_request::PageRequest;
 pub use refusal::{Asked, Audience};
+pub use rule_book::{RuleBook, RulesOfSite};
 pub use settings::{Lockout, Settings};
 pub use templates::TemplateError;
 pub use throttle::{Lift, LockedOut, Scope};
@@ -76,6 +79,7 @@ pub struct Pages {
     templates: Arc<Templates>,
     stylesheet: String,
     policy: HeaderValue,
+    rules: RuleBook,
 }
 
 /// How long it counts that somebody asked for a letter: 20 by one network, 3 to one address.
@@ -101,6 +105,7 @@ pub struct State {
     letters_to: Allowance,
     /// Held while a link is looked at and spent.
     spending_links: Mutex<()>,
+    notes: admin::Notes,
 }
 
 impl State {
@@ -127,6 +132,7 @@ impl State {
             letter_requests: Allowance::new(20, LETTER_WINDOW),
             letters_to: Allowance::new(3, LETTER_WINDOW),
             spending_links: Mutex::default(),
+            notes: admin::Notes::default(),
         }
     }
 
@@ -150,6 +156,8 @@ type Answer = Result<Response<Bytes>, Notice>;
 /// One of the pages below the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Page<'p> {
+    /// What stands below `admin/`.
+    Admin(&'p str),
     Home,
     Login,
     Logout,
@@ -198,7 +206,8 @@ impl<'p> Page<'p> {
             "register/done/" => Self::RegisterDone,
             "sessions/" => Self::Sessions,
             "static/style.css" => Self::Stylesheet,
-            "login"
+            "admin"
+            | "login"
             | "logout"
             | "messages"
             | "password_change"
@@ -211,6 +220,9 @@ impl<'p> Page<'p> {
             _ if name.starts_with("reset/") => Self::PasswordResetLink,
             _ if name.starts_with("email_change/") => Self::EmailChangeLink,
             _ => {
+                if let Some(page) = name.strip_prefix("admin/") {
+                    return Some(Self::Admin(page));
+                }
                 if let Some(rest) = name.strip_prefix("register/") {
                     return Self::find_registration(rest);
                 }
@@ -236,7 +248,8 @@ impl<'p> Page<'p> {
     /// The methods that the page takes, for `Allow`.
     fn methods(self) -> &'static str {
         match self {
-            Self::Login
+            Self::Admin(_)
+            | Self::Login
             | Self::Logout
             | Self::PasswordChange
             | Self::PasswordReset
@@ -277,7 +290,14 @@ impl Pages {
         let (_, version) = templates.stylesheet();
         let stylesheet = format!("{}static/style.css?v={version}", settings.prefix);
         let policy = answer::content_security_policy(&settings);
-        Ok(Self { settings, sessions, state, templates, stylesheet, policy })
+        let rules = RuleBook::default();
+        Ok(Self { settings, sessions, state, templates, stylesheet, policy, rules })
+    }
+
+    /// The same, with the rules that the administration shows.
+    #[must_use]
+    pub fn with_rules(self, rules: RuleBook) -> Self {
+        Self { rules, ..self }
     }
 
     /// The path below which the pages are.
@@ -311,6 +331,7 @@ impl Pages {
     async fn open(&self, page: Page<'_>, request: &PageRequest) -> Answer {
         let is_post = request.method == Method::POST;
         match page {
+            Page::Admin(page) => self.administer(request, page, is_post).await,
             Page::Home => Ok(answer::redirect(&self.url("profile/"))),
             Page::Login if is_post => self.log_in(request).await,
             Page::Login => self.login_page(request),
@@ -386,6 +407,7 @@ impl Pages {
             profile_url => self.url("profile/"),
             register_url => self.registration_url(),
             sessions_url => self.url("sessions/"),
+            admin_url => self.url("admin/"),
         }
     }
 }

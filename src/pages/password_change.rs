@@ -102,7 +102,8 @@ impl Pages {
             Err(
                 error @ (CommandError::NotFound(_)
                 | CommandError::Invalid(_)
-                | CommandError::Conflict(_)),
+                | CommandError::Conflict(_)
+                | CommandError::Forbidden(_)),
             ) => Ok(Err(sentence(&error.to_string()))),
         }
     }

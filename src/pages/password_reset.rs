@@ -10,7 +10,7 @@ use http::StatusCode;
 use minijinja::context;
 
 use super::bound_form::{BoundField, BoundForm};
-use super::letters::Letters;
+use super::letters::{Letters, NotWritten};
 use super::login::{self, Failure};
 use super::password_change::REQUIRED;
 use super::throttle::network;
@@ -18,7 +18,7 @@ use super::{Answer, PageRequest, Pages, answer};
 use crate::accounts::AccountsError;
 use crate::domain::audit::{Entry, Event, Outcome};
 use crate::domain::{Purpose, Timestamp, User, link};
-use crate::mail::Address;
+use crate::mail::{Address, LetterId};
 use crate::web::scope::UserScope;
 
 /// The wording of Django's `EmailField`.
@@ -120,17 +120,7 @@ async fn write_to_all(letters: Letters, address: Address, now: Timestamp) {
         return;
     }
     for user in users {
-        let token = letters.state.links.token(Purpose::PasswordReset(&user), now);
-        let uid = link::uid(user.id);
-        let names = context! {
-            email => &*user.email,
-            reset_url => letters.url(&format!("reset/{uid}/{token}/")),
-            uid,
-            token,
-            user => UserScope::known(&user),
-        };
-        // To the address that the account has, not to the one that was typed.
-        match letters.write(&user.email, "password_reset", names).await {
+        match write_reset_link(&letters, &user, now).await {
             Ok(letter) => {
                 let entry = Entry::new(Event::ResetSent, now).of(&*user);
                 letters.state.directory.note(&entry.with("letter", letter.to_string()));
@@ -140,6 +130,25 @@ async fn write_to_all(letters: Letters, address: Address, now: Timestamp) {
             }
         }
     }
+}
+
+/// Writes the letter with the link by which a user chooses another password.
+pub(super) async fn write_reset_link(
+    letters: &Letters,
+    user: &Arc<User>,
+    now: Timestamp,
+) -> Result<LetterId, NotWritten> {
+    let token = letters.state.links.token(Purpose::PasswordReset(user), now);
+    let uid = link::uid(user.id);
+    let names = context! {
+        email => &*user.email,
+        reset_url => letters.url(&format!("reset/{uid}/{token}/")),
+        uid,
+        token,
+        user => UserScope::known(user),
+    };
+    // To the address that the account has, not to the one that was typed.
+    letters.write(&user.email, "password_reset", names).await
 }
 
 /// The accounts that may have their password reset: Django's `PasswordResetForm.get_users`.

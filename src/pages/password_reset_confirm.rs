@@ -77,7 +77,8 @@ impl Pages {
             Err(
                 error @ (CommandError::NotFound(_)
                 | CommandError::Invalid(_)
-                | CommandError::Conflict(_)),
+                | CommandError::Conflict(_)
+                | CommandError::Forbidden(_)),
             ) => {
                 wrong.second.push(sentence(&error.to_string()));
                 return self.reset_form(request, Some(&user), wrong);

@@ -64,7 +64,8 @@ impl Pages {
                 Err(
                     error @ (CommandError::NotFound(_)
                     | CommandError::Invalid(_)
-                    | CommandError::Conflict(_)),
+                    | CommandError::Conflict(_)
+                    | CommandError::Forbidden(_)),
                 ) => {
                     return again(StatusCode::OK, Some(super::setup::sentence(&error.to_string())));
                 }

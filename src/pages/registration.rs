@@ -219,7 +219,9 @@ impl Pages {
             Ok(_) => Err(answer::unavailable("a registration had another reply")),
             Err(CommandError::Invalid(complaint)) => Ok(Err(super::setup::sentence(&complaint))),
             // A group that the operator named is not there, or the name was taken just now.
-            Err(CommandError::NotFound(cause)) => Err(answer::unavailable(&cause)),
+            Err(CommandError::NotFound(cause) | CommandError::Forbidden(cause)) => {
+                Err(answer::unavailable(&cause))
+            }
             Err(CommandError::Conflict(_)) => Ok(Ok(Registered::NameTaken)),
             Err(CommandError::Accounts(error)) => Err(answer::unavailable(&error.to_string())),
         }

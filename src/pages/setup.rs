@@ -100,7 +100,8 @@ impl Pages {
             Err(
                 error @ (CommandError::NotFound(_)
                 | CommandError::Invalid(_)
-                | CommandError::Conflict(_)),
+                | CommandError::Conflict(_)
+                | CommandError::Forbidden(_)),
             ) => {
                 draft.wrong.other.push(sentence(&error.to_string()));
                 self.setup_form(request, StatusCode::OK, &draft)

@@ -41,7 +41,11 @@ const BUILT_IN: [(&str, &str); 12] = [
 
 /// All of them.
 fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
-    BUILT_IN.into_iter().chain(of_mail::OF_MAIL).chain(of_registration::OF_REGISTRATION)
+    BUILT_IN
+        .into_iter()
+        .chain(of_mail::OF_MAIL)
+        .chain(of_registration::OF_REGISTRATION)
+        .chain(super::admin::TEMPLATES)
 }
 
 /// The stylesheet's name in the directory of templates.

@@ -41,6 +41,7 @@ impl Reloadable {
         applications: &Applications,
     ) -> Result<Policy, TemplateError> {
         let pages = Pages::new(self.pages, self.sessions.clone(), Arc::clone(state))?;
+        let pages = pages.with_rules(self.gateway.rule_book());
         Ok(Policy::new(self.gateway, self.sessions, pages, applications))
     }
 }

@@ -10,6 +10,19 @@ use crate::domain::{SessionKey, Timestamp, UserId};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cursor(u64);
 
+impl Cursor {
+    /// The cursor with this number, as somebody who came back with it has it. Any number is good for
+    /// looking; one that was made up leads anywhere.
+    pub const fn at(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number, to come back with.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Some of the sessions, and where the others begin.
 #[derive(Debug)]
 pub struct Part {

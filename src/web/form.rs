@@ -5,8 +5,9 @@ use std::fmt;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-/// How many fields a form may have; our own have fewer than ten.
-pub const MAX_FIELDS: usize = 100;
+/// How many fields a form may have, as Django's `DATA_UPLOAD_MAX_NUMBER_FIELDS`: one with all
+/// permissions to choose from has many.
+pub const MAX_FIELDS: usize = 1000;
 
 /// The fields of a submitted form, or of a query.
 ///
@@ -52,6 +53,11 @@ impl Form {
     /// The value of a field. Of several with one name the last counts, as in Django's `QueryDict`.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of the fields with this name, in their order.
+    pub fn values<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        self.fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
     fn decode(encoded: &[u8]) -> Result<Self, MalformedForm> {

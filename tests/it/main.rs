@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod admin;
 mod allowed_in_path;
 mod configuration;
 mod cookies;

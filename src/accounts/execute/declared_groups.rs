@@ -43,7 +43,7 @@ pub(in super::super) async fn declare_groups(
     if missing.peek().is_none() {
         return Ok(());
     }
-    let mut change = shared.begin_change().await?;
+    let mut change = shared.begin_change_of_ours().await?;
     for (name, wanted) in missing {
         let group = match groups::find(change.sql(), name).await? {
             Some(group) => group,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::command::{GroupDetails, GroupRecord, Reply};
 use super::super::database::Connection;
+use super::super::errand::Errand;
 use super::super::error::CommandError;
 use super::super::fields;
 use super::super::shared::Shared;
@@ -12,12 +13,12 @@ use crate::domain::UserId;
 
 /// Creates a group.
 pub(in super::super) async fn create(
-    shared: &Shared,
+    errand: &Errand<'_>,
     name: &str,
     permissions: &[String],
 ) -> Result<Reply, CommandError> {
     fields::check_group_name(name)?;
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let id: i64 = sqlx::query_scalar("INSERT INTO vestibule_group (name) VALUES ($1) RETURNING id")
         .bind(name)
         .fetch_one(change.sql())
@@ -92,8 +93,11 @@ const DELETE: [&str; 3] = [
 ];
 
 /// Deletes a group.
-pub(in super::super) async fn delete(shared: &Shared, name: &str) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+pub(in super::super) async fn delete(
+    errand: &Errand<'_>,
+    name: &str,
+) -> Result<Reply, CommandError> {
+    let mut change = errand.begin_change().await?;
     let id = find_group(change.sql(), name).await?;
     for member in members(change.sql(), id).await? {
         change.concerns(member);
@@ -107,11 +111,11 @@ pub(in super::super) async fn delete(shared: &Shared, name: &str) -> Result<Repl
 
 /// Makes users members.
 pub(in super::super) async fn add(
-    shared: &Shared,
+    errand: &Errand<'_>,
     name: &str,
     users: &[String],
 ) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let group = find_group(change.sql(), name).await?;
     let mut count = 0;
     for username in users {
@@ -125,11 +129,11 @@ pub(in super::super) async fn add(
 
 /// Ends memberships.
 pub(in super::super) async fn remove(
-    shared: &Shared,
+    errand: &Errand<'_>,
     name: &str,
     users: &[String],
 ) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let group = find_group(change.sql(), name).await?;
     let mut count = 0;
     for username in users {
@@ -206,12 +210,12 @@ pub(super) async fn permissions_of(
 
 /// Gives a group another name; its members and what they may do stay.
 pub(in super::super) async fn rename(
-    shared: &Shared,
+    errand: &Errand<'_>,
     name: &str,
     new_name: &str,
 ) -> Result<Reply, CommandError> {
     fields::check_group_name(new_name)?;
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let id = find_group(change.sql(), name).await?;
     // Rules ask for the name.
     for member in members(change.sql(), id).await? {

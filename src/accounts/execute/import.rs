@@ -10,6 +10,7 @@ use self::update::Update;
 use super::super::by::By;
 use super::super::command::{Outcome, Reply, Secret, ShutOut};
 use super::super::database::Connection;
+use super::super::errand::Errand;
 use super::super::error::CommandError;
 use super::super::load;
 use super::super::password::{Attributes, unusable};
@@ -24,7 +25,7 @@ const HASHED_AT_ONCE: usize = 4;
 
 /// Imports a part, or says what would come of it.
 pub(in super::super) async fn import(
-    shared: &Shared,
+    errand: &Errand<'_>,
     import: Import,
     by: &By,
     now: Timestamp,
@@ -34,24 +35,24 @@ pub(in super::super) async fn import(
         return Err(CommandError::Invalid("only an operator can import".to_owned()));
     }
     if import.dry_run {
-        let mut reading = shared.database.read().await?;
-        let plan = plan::make(&mut reading, &import, shared).await?;
+        let mut reading = errand.database.read().await?;
+        let plan = plan::make(&mut reading, &import, errand).await?;
         reading.commit().await?;
         return Ok(Reply::Imported(plan.imported).into());
     }
     let mut hashes = HashMap::new();
     if import.users.iter().any(|user| user.password.is_some()) {
         // Before the database is locked, and only for those who will have it.
-        let mut reading = shared.database.read().await?;
-        let plan = plan::make(&mut reading, &import, shared).await?;
+        let mut reading = errand.database.read().await?;
+        let plan = plan::make(&mut reading, &import, errand).await?;
         reading.commit().await?;
         if !plan.imported.problems.is_empty() {
             return Ok(Reply::Imported(plan.imported).into());
         }
-        hashes = hash(shared, &import, &plan).await?;
+        hashes = hash(errand, &import, &plan).await?;
     }
-    let mut change = shared.begin_change().await?;
-    let plan = plan::make(change.sql(), &import, shared).await?;
+    let mut change = errand.begin_change().await?;
+    let plan = plan::make(change.sql(), &import, errand).await?;
     if !plan.imported.problems.is_empty() {
         return Ok(Reply::Imported(plan.imported).into());
     }
@@ -76,7 +77,7 @@ pub(in super::super) async fn import(
             UserStep::Update(update) => {
                 let hash = if update.has_password { stored_hash(entry, hashed)? } else { None };
                 shut_out.extend(update.shuts_out());
-                write_update(&mut change, *update, hash, shared.username_rule).await?;
+                write_update(&mut change, *update, hash, errand.username_rule).await?;
             }
             UserStep::Leave => {}
         }

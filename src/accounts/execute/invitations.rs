@@ -3,6 +3,7 @@
 use super::super::by::By;
 use super::super::command::Reply;
 use super::super::database::Connection;
+use super::super::errand::Errand;
 use super::super::error::CommandError;
 use super::super::fields;
 use super::super::load;
@@ -24,7 +25,7 @@ pub(in super::super) struct Found {
 
 /// Makes an invitation.
 pub(in super::super) async fn create(
-    shared: &Shared,
+    errand: &Errand<'_>,
     new: NewInvitation,
     by: &By,
     now: Timestamp,
@@ -38,7 +39,7 @@ pub(in super::super) async fn create(
     let created = load::seconds(now);
     let expires = created.saturating_add(i64::try_from(new.expires_in).unwrap_or(i64::MAX));
     let by: String = by.to_string().chars().take(150).collect();
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO vestibule_invitation (digest, email, created, created_by, expires)
          VALUES ($1, $2, $3, $4, $5) RETURNING id",
@@ -98,8 +99,8 @@ pub(in super::super) async fn list(shared: &Shared, now: Timestamp) -> Result<Re
 }
 
 /// Takes back an invitation that nobody has used.
-pub(in super::super) async fn revoke(shared: &Shared, id: i64) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+pub(in super::super) async fn revoke(errand: &Errand<'_>, id: i64) -> Result<Reply, CommandError> {
+    let mut change = errand.begin_change().await?;
     let taken_back = sqlx::query("DELETE FROM vestibule_invitation WHERE id = $1 AND used IS NULL")
         .bind(id)
         .execute(change.sql())

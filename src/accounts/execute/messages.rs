@@ -1,6 +1,7 @@
 //! `message …`: send, list.
 
 use super::super::command::{Holder, Reply};
+use super::super::errand::Errand;
 use super::super::error::CommandError;
 use super::super::messages::{self, MessageRecord, To};
 use super::super::shared::Shared;
@@ -11,7 +12,7 @@ use crate::domain::{Timestamp, UserId};
 
 /// Sends a message to a user or to the members of a group.
 pub(in super::super) async fn send(
-    shared: &Shared,
+    errand: &Errand<'_>,
     to: &Holder,
     text: &str,
     level: &str,
@@ -21,7 +22,7 @@ pub(in super::super) async fn send(
     let level = level.parse::<Level>().map_err(|error| invalid(&error))?;
     let text = MessageText::parse(text).map_err(|error| invalid(&error))?;
     let message = Message { level, text, created: now };
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     // Whoever is told something keeps every right.
     change.keeps_quiet();
     let done = match to {

@@ -1,6 +1,7 @@
 //! `permission show`, `set` and `delete`.
 
 use super::super::command::{PermissionRecord, Reply};
+use super::super::errand::Errand;
 use super::super::error::CommandError;
 use super::super::fields;
 use super::super::shared::Shared;
@@ -39,12 +40,12 @@ pub(in super::super) async fn show(shared: &Shared, name: &str) -> Result<Reply,
 
 /// Gives a permission another description.
 pub(in super::super) async fn set(
-    shared: &Shared,
+    errand: &Errand<'_>,
     name: &str,
     description: &str,
 ) -> Result<Reply, CommandError> {
     fields::check_description(description)?;
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     find_permission(change.sql(), name).await?;
     if change.sql().django().is_some() {
         let message = "a Django project's permissions are described by its models\n\
@@ -57,8 +58,11 @@ pub(in super::super) async fn set(
 }
 
 /// Deletes a permission; whoever had it has lost it.
-pub(in super::super) async fn delete(shared: &Shared, name: &str) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+pub(in super::super) async fn delete(
+    errand: &Errand<'_>,
+    name: &str,
+) -> Result<Reply, CommandError> {
+    let mut change = errand.begin_change().await?;
     let id = find_permission(change.sql(), name).await?;
     let holders: Vec<i64> = sqlx::query_scalar(
         "SELECT user_id FROM vestibule_user_permissions WHERE permission_id = $1",

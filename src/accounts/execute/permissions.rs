@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::command::{Holder, PermissionRecord, Reply};
 use super::super::database::Connection;
+use super::super::errand::Errand;
 use super::super::error::{AccountsError, CommandError};
 use super::super::fields;
 use super::super::shared::Shared;
@@ -30,7 +31,7 @@ pub(in super::super) async fn declare(
     if missing.peek().is_none() {
         return Ok(());
     }
-    let mut change = shared.begin_change().await?;
+    let mut change = shared.begin_change_of_ours().await?;
     for (permission, description) in missing {
         if permission_rows::exists(change.sql(), permission).await? {
             permission_rows::describe(change.sql(), permission, description).await?;
@@ -43,13 +44,13 @@ pub(in super::super) async fn declare(
 
 /// Creates a permission.
 pub(in super::super) async fn create(
-    shared: &Shared,
+    errand: &Errand<'_>,
     permission: &str,
     description: &str,
 ) -> Result<Reply, CommandError> {
     let permission = fields::permission(permission)?;
     fields::check_description(description)?;
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     if permission_rows::exists(change.sql(), &permission).await? {
         let message = format!("there is a permission `{permission}` already");
         return Err(CommandError::Conflict(message));
@@ -101,11 +102,11 @@ fn by_permission(rows: Vec<(i64, String)>) -> HashMap<i64, Vec<String>> {
 
 /// Gives a permission to a user or a group.
 pub(in super::super) async fn grant(
-    shared: &Shared,
+    errand: &Errand<'_>,
     permission: &str,
     to: &Holder,
 ) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let id = find_permission(change.sql(), permission).await?;
     let given = match to {
         Holder::User(username) => {
@@ -128,11 +129,11 @@ pub(in super::super) async fn grant(
 
 /// Takes a permission from a user or a group.
 pub(in super::super) async fn revoke(
-    shared: &Shared,
+    errand: &Errand<'_>,
     permission: &str,
     from: &Holder,
 ) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     find_permission(change.sql(), permission).await?;
     // By name: in a Django project two models may have permissions that are called the same.
     let named_so = fields::permission(permission)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::command::{NewUser, Reply};
 use super::super::database::Connection;
+use super::super::errand::Errand;
 use super::super::error::CommandError;
 use super::super::load;
 use super::super::registration::{
@@ -19,15 +20,15 @@ const CONFIRMED_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// Creates the account that a visitor asks for.
 pub(in super::super) async fn register(
-    shared: &Shared,
+    errand: &Errand<'_>,
     new: NewRegistration,
     now: Timestamp,
 ) -> Result<Reply, CommandError> {
     let NewRegistration { username, email, password, groups, address, waits_for, invitation } = new;
     let user = NewUser { username, email, password, groups, ..NewUser::default() };
-    let mut checked = users::check(shared, user).await?;
+    let mut checked = users::check(errand, user).await?;
     // Nobody else writes from here on, so what is asked first still holds when it is written.
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     forget_unconfirmed(&mut change, now).await?;
     if is_taken(change.sql(), &checked.new.username).await? {
         return Ok(Reply::Registered(Registered::NameTaken));
@@ -133,10 +134,10 @@ pub(in super::super) async fn list(shared: &Shared) -> Result<Reply, CommandErro
 
 /// Lets a user in who waits for that.
 pub(in super::super) async fn approve(
-    shared: &Shared,
+    errand: &Errand<'_>,
     username: &str,
 ) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     let Some(waiting) = waiting(change.sql(), id).await?.filter(|waiting| waiting.approval) else {
         return Err(nothing_waits(&name));
@@ -155,10 +156,10 @@ pub(in super::super) async fn approve(
 
 /// Turns a user down who waits to be let in: the account is deleted.
 pub(in super::super) async fn reject(
-    shared: &Shared,
+    errand: &Errand<'_>,
     username: &str,
 ) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     let Some(waiting) = waiting(change.sql(), id).await? else {
         return Err(nothing_waits(&name));
@@ -175,10 +176,10 @@ pub(in super::super) async fn reject(
 
 /// Notes that the owner of the account followed the link to the address.
 pub(in super::super) async fn confirm(
-    shared: &Shared,
+    errand: &Errand<'_>,
     username: &str,
 ) -> Result<Reply, CommandError> {
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     let waiting = waiting(change.sql(), id).await?.filter(|waiting| waiting.confirmation);
     let Some(waiting) = waiting else {

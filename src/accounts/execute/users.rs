@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::AssertSqlSafe;
 
+use super::super::by::By;
 use super::super::command::{
-    Change, NewUser, Outcome, Reply, Secret, ShutOut, UserDetails, UserRecord,
+    Change, Command, NewUser, Outcome, Reply, Secret, ShutOut, UserDetails, UserRecord,
 };
 use super::super::database::{Connection, Django};
-use super::super::error::CommandError;
+use super::super::errand::Errand;
+use super::super::error::{AccountsError, CommandError};
 use super::super::fields;
 use super::super::load::{self, UserRow, Who};
 use super::super::password::{Attributes, unusable};
@@ -20,17 +22,20 @@ use crate::domain::{Timestamp, UserId};
 
 /// Creates a user.
 pub(in super::super) async fn create(
-    shared: &Shared,
+    errand: &Errand<'_>,
     new: NewUser,
     now: Timestamp,
 ) -> Result<Reply, CommandError> {
-    let checked = check(shared, new).await?;
-    let mut change = shared.begin_change().await?;
+    let checked = check(errand, new).await?;
+    let mut change = errand.begin_change().await?;
     insert(&mut change, &checked, now).await?;
     change.commit().await?;
     let kind = if checked.new.is_superuser { "superuser" } else { "user" };
     Ok(Reply::Done(format!("created the {kind} `{}`", checked.new.username)))
 }
+
+/// Who orders the first superuser, for the log.
+const SETUP: &str = "the setup page";
 
 /// Creates a superuser, who may enter the administration too, if there is no user yet.
 pub(in super::super) async fn create_first_superuser(
@@ -40,8 +45,10 @@ pub(in super::super) async fn create_first_superuser(
 ) -> Result<UserId, CommandError> {
     let new = NewUser { is_superuser: true, is_staff: true, ..new };
     let checked = check(shared, new).await?;
+    let (command, by) = (Command::UserCreate(checked.new.clone()), By::Operator(SETUP.to_owned()));
+    let errand = Errand::new(shared, &command, &by, now);
     // Nobody else writes from here on, so what is asked first still holds when it is written.
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     if has_users(change.sql()).await? {
         return Err(CommandError::Conflict("there are users already".to_owned()));
     }
@@ -157,16 +164,27 @@ pub(in super::super) async fn list(shared: &Shared) -> Result<Reply, CommandErro
 pub(in super::super) async fn show(shared: &Shared, username: &str) -> Result<Reply, CommandError> {
     let mut reading = shared.database.read().await?;
     let (id, name) = find_user(&mut reading, username).await?;
-    let row = load::row(&mut reading, Who::Id(id)).await?;
+    let details = details(&mut reading, id, &name).await?;
+    reading.commit().await?;
+    Ok(Reply::User(details))
+}
+
+/// Everything about a user but the password.
+pub(in super::super) async fn details(
+    connection: &mut Connection,
+    id: UserId,
+    name: &str,
+) -> Result<UserDetails, CommandError> {
+    let row = load::row(connection, Who::Id(id)).await?;
     let row = row.ok_or_else(|| CommandError::NotFound(format!("`{name}` is gone")))?;
-    let groups = load::groups_of(&mut reading, id.0).await?;
+    let groups = load::groups_of(connection, id.0).await?;
     let permissions: Vec<String> = sqlx::query_scalar(
         "SELECT app_label || '.' || codename AS name FROM vestibule_permission
          WHERE id IN (SELECT permission_id FROM vestibule_user_permissions WHERE user_id = $1)
          ORDER BY name",
     )
     .bind(id.0)
-    .fetch_all(&mut *reading)
+    .fetch_all(&mut *connection)
     .await?;
     let given: Vec<(String, String)> = sqlx::query_as(
         "SELECT app_label || '.' || codename, vestibule_group.name
@@ -178,20 +196,19 @@ pub(in super::super) async fn show(shared: &Shared, username: &str) -> Result<Re
          WHERE user_id = $1 ORDER BY vestibule_group.name",
     )
     .bind(id.0)
-    .fetch_all(&mut *reading)
+    .fetch_all(&mut *connection)
     .await?;
-    let profile = load::profile_of(&mut reading, id.0).await?;
-    reading.commit().await?;
+    let profile = load::profile_of(connection, id.0).await?;
     let mut group_permissions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (permission, group) in given {
         group_permissions.entry(permission).or_default().push(group);
     }
-    Ok(Reply::User(UserDetails {
+    Ok(UserDetails {
         user: record(row, groups),
         permissions,
         group_permissions,
         profile: profile.into_iter().collect(),
-    }))
+    })
 }
 
 pub(super) fn record(row: UserRow, groups: Vec<String>) -> UserRecord {
@@ -218,12 +235,12 @@ pub(super) fn date_time(seconds: i64) -> String {
 
 /// Changes fields of a user, all or none.
 pub(in super::super) async fn set(
-    shared: &Shared,
+    errand: &Errand<'_>,
     username: &str,
     changes: Vec<Change>,
 ) -> Result<Outcome, CommandError> {
-    let changes = profiles::checked(shared.profile.load().as_deref(), changes)?;
-    let mut change = shared.begin_change().await?;
+    let changes = profiles::checked(errand.profile.load().as_deref(), changes)?;
+    let mut change = errand.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
     let mut is_deactivated = false;
@@ -233,7 +250,7 @@ pub(in super::super) async fn set(
             // Whoever decides that need not wait for anybody.
             super::registrations::forget(change.sql(), id).await?;
         }
-        set_field(change.sql(), id, field, shared.username_rule).await?;
+        set_field(change.sql(), id, field, errand.username_rule).await?;
     }
     change.commit().await?;
     let reply = Reply::Done(format!("changed the user `{name}`"));
@@ -314,18 +331,18 @@ pub(super) async fn set_profile(
 
 /// Gives a user another password.
 pub(in super::super) async fn set_password(
-    shared: &Shared,
+    errand: &Errand<'_>,
     username: &str,
     password: Secret,
 ) -> Result<Outcome, CommandError> {
-    let mut reading = shared.database.read().await?;
+    let mut reading = errand.database.read().await?;
     // Without a user there is nothing to hash for.
     let (id, name) = find_user(&mut reading, username).await?;
     let row = load::row(&mut reading, Who::Id(id)).await?;
     let row = row.ok_or_else(|| CommandError::NotFound(format!("`{name}` is gone")))?;
     reading.commit().await?;
-    let hash = shared.hash_new(password, &Attributes::from(&row.into_user())).await?;
-    let (id, name) = store_password(shared, username, &hash).await?;
+    let hash = errand.hash_new(password, &Attributes::from(&row.into_user())).await?;
+    let (id, name) = store_password(errand, username, &hash).await?;
     let reply = Reply::Done(format!("changed the password of `{name}`"));
     let shut_out = ShutOut { user: id, username: name, because: "the password was changed" };
     Ok(Outcome { reply, shut_out: vec![shut_out] })
@@ -333,21 +350,21 @@ pub(in super::super) async fn set_password(
 
 /// Leaves a user without a password that could match.
 pub(in super::super) async fn set_unusable_password(
-    shared: &Shared,
+    errand: &Errand<'_>,
     username: &str,
 ) -> Result<Outcome, CommandError> {
-    let (id, name) = store_password(shared, username, &unusable()?).await?;
+    let (id, name) = store_password(errand, username, &unusable()?).await?;
     let reply = Reply::Done(format!("`{name}` has no usable password any more"));
     let shut_out = ShutOut { user: id, username: name, because: "the password was made unusable" };
     Ok(Outcome { reply, shut_out: vec![shut_out] })
 }
 
 async fn store_password(
-    shared: &Shared,
+    errand: &Errand<'_>,
     username: &str,
     hash: &str,
 ) -> Result<(UserId, String), CommandError> {
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
     sqlx::query("UPDATE vestibule_user SET password = $1 WHERE id = $2")
@@ -370,10 +387,10 @@ const DELETE: [&str; 5] = [
 
 /// Deletes a user.
 pub(in super::super) async fn delete(
-    shared: &Shared,
+    errand: &Errand<'_>,
     username: &str,
 ) -> Result<Outcome, CommandError> {
-    let mut change = shared.begin_change().await?;
+    let mut change = errand.begin_change().await?;
     let (id, name) = find_user(change.sql(), username).await?;
     change.concerns(id);
     super::super::messages::delete_all(change.sql(), id).await?;
@@ -397,13 +414,14 @@ pub(super) async fn store_hash(
 
 /// Makes of a reference that would lead nowhere the conflict that it is: only Django knows what
 /// else of its tables goes with a user.
-pub(super) fn still_needed(error: sqlx::Error, username: &str) -> CommandError {
-    match error.as_database_error() {
+pub(super) fn still_needed(error: CommandError, username: &str) -> CommandError {
+    let CommandError::Accounts(AccountsError::Database(cause)) = &error else { return error };
+    match cause.as_database_error() {
         Some(cause) if cause.is_foreign_key_violation() => CommandError::Conflict(format!(
             "other tables of the application refer to the user `{username}`\n\
              hint: delete the user there, or `vestibule user set {username} is_active=false`"
         )),
-        Some(_) | None => error.into(),
+        Some(_) | None => error,
     }
 }
 

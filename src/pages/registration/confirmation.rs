@@ -102,7 +102,10 @@ impl Pages {
             }
             Err(CommandError::Accounts(error)) => Err(answer::unavailable(&error.to_string())),
             Err(
-                CommandError::NotFound(_) | CommandError::Invalid(_) | CommandError::Conflict(_),
+                CommandError::NotFound(_)
+                | CommandError::Invalid(_)
+                | CommandError::Conflict(_)
+                | CommandError::Forbidden(_),
             ) => self.registration_closed(request, Closed::BadLink),
         }
     }

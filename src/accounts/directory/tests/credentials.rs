@@ -16,7 +16,7 @@ impl World {
 
     /// Writes a hash as an import or another program does.
     async fn store(&self, username: &str, encoded: &str) {
-        let mut change = self.directory.shared.begin_change().await.unwrap();
+        let mut change = self.directory.shared.begin_change_of_ours().await.unwrap();
         sqlx::query("UPDATE vestibule_user SET password = $1 WHERE username = $2")
             .bind(encoded)
             .bind(username)

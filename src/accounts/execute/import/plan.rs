@@ -285,7 +285,8 @@ fn complaint<T>(found: Result<T, CommandError>) -> Examined<()> {
         Err(
             error @ (CommandError::NotFound(_)
             | CommandError::Invalid(_)
-            | CommandError::Conflict(_)),
+            | CommandError::Conflict(_)
+            | CommandError::Forbidden(_)),
         ) => Ok(Err(error.to_string())),
     }
 }

@@ -1,0 +1,25 @@
+//! The first page of the administration: its sections, and what is in them.
+
+use http::StatusCode;
+use minijinja::{Value, context};
+
+use super::super::Answer;
+use super::desk::Desk;
+use crate::domain::staff::{AddGroup, AddUser, ViewSession};
+
+impl Desk<'_> {
+    /// GET: the sections that this member of staff may enter.
+    pub(super) fn home(&self) -> Answer {
+        let sessions = self.may::<ViewSession>().then(|| self.pages.state.sessions.len());
+        let rules = self.pages.rules.sites.iter().map(|site| site.rules.iter().count());
+        let names = context! {
+            can_add_user => self.may::<AddUser>(),
+            can_add_group => self.may::<AddGroup>(),
+            add_user_url => self.url("users/add/"),
+            add_group_url => self.url("groups/add/"),
+            session_count => sessions.map_or(Value::from(()), Value::from),
+            rule_count => rules.sum::<usize>(),
+        };
+        self.show(StatusCode::OK, "admin/index.html", names)
+    }
+}
