@@ -7,6 +7,7 @@ mod import;
 mod invitations;
 mod messages;
 mod names;
+mod passwords;
 mod permission_rows;
 mod permission_upkeep;
 mod permissions;
@@ -64,10 +65,10 @@ async fn carry_out(
             return users::set(shared, &username, changes).await;
         }
         Command::UserSetPassword { username, password } => {
-            return users::set_password(shared, &username, password).await;
+            return passwords::set_password(shared, &username, password).await;
         }
         Command::UserSetUnusablePassword { username } => {
-            return users::set_unusable_password(shared, &username).await;
+            return passwords::set_unusable_password(shared, &username).await;
         }
         Command::UserDelete { username } => return users::delete(shared, &username).await,
         Command::GroupCreate { name, permissions } => {
