@@ -10,6 +10,7 @@ mod import;
 mod invitations;
 mod messages;
 mod names;
+mod passwords;
 mod permission_rows;
 mod permission_upkeep;
 mod permissions;
@@ -72,11 +73,11 @@ async fn carry_out(
             return users::set(errand, &username, changes).await;
         }
         Command::UserSetPassword { username, password } => {
-            return users::set_password(errand, &username, password).await;
+            return passwords::set_password(errand, &username, password).await;
         }
         Command::UserEdit(edit) => return edit::user(errand, &edit).await,
         Command::UserSetUnusablePassword { username } => {
-            return users::set_unusable_password(errand, &username).await;
+            return passwords::set_unusable_password(errand, &username).await;
         }
         Command::UserDelete { username } => return user_removal::delete(errand, &username).await,
         Command::GroupCreate { name, permissions } => {

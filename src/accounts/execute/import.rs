@@ -16,7 +16,7 @@ use super::super::load;
 use super::super::password::{Attributes, unusable};
 use super::super::shared::{Changing, Shared};
 use super::super::transfer::{Existing, GroupEntry, Import, PermissionEntry, UserEntry};
-use super::{find_group, find_permission, groups, members, permissions, users};
+use super::{find_group, find_permission, groups, members, passwords, permissions, users};
 use crate::domain::user::UsernameRule;
 use crate::domain::{Timestamp, UserId};
 
@@ -208,7 +208,7 @@ async fn write_update(
         users::set_field(change.sql(), id, field, rule).await?;
     }
     if let Some(hash) = hash {
-        users::store_hash(change.sql(), id, &hash).await?;
+        passwords::store_hash(change.sql(), id, &hash).await?;
     }
     if let Some((last_login, date_joined)) = update.moments {
         sqlx::query(
