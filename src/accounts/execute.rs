@@ -14,6 +14,7 @@ mod permission_rows;
 mod permission_upkeep;
 mod permissions;
 mod registrations;
+mod user_removal;
 mod user_search;
 mod users;
 
@@ -77,7 +78,7 @@ async fn carry_out(
         Command::UserSetUnusablePassword { username } => {
             return users::set_unusable_password(errand, &username).await;
         }
-        Command::UserDelete { username } => return users::delete(errand, &username).await,
+        Command::UserDelete { username } => return user_removal::delete(errand, &username).await,
         Command::GroupCreate { name, permissions } => {
             groups::create(errand, &name, &permissions).await
         }

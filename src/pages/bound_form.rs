@@ -3,6 +3,8 @@
 //! `{{ form.username }}` is the input, `{{ form.username.errors }}` the list of what is wrong with
 //! it, `{{ form.as_p }}` all of it; a template of the operator's may also write every part itself.
 
+mod error_list;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::templates::escape;
+use error_list::{ErrorList, write_errors};
 
 /// The fields of a form with what was typed, and what is wrong with it.
 #[derive(Debug, Clone, Default)]
@@ -260,36 +263,6 @@ impl BoundForm {
     }
 }
 
-/// What is wrong with a field, or with a form as a whole.
-#[derive(Debug)]
-struct ErrorList {
-    errors: Vec<String>,
-    /// Of the field.
-    id: Option<String>,
-}
-
-impl ErrorList {
-    fn value(errors: &[String], id: Option<&str>) -> Value {
-        Value::from_object(Self { errors: errors.to_vec(), id: id.map(str::to_owned) })
-    }
-}
-
-fn write_errors(errors: &[String], id: Option<&str>, out: &mut impl Write) -> fmt::Result {
-    if errors.is_empty() {
-        return Ok(());
-    }
-    match id {
-        Some(id) => write!(out, "<ul class=\"errorlist\" id=\"{id}_error\" role=\"alert\">")?,
-        None => out.write_str("<ul class=\"errorlist nonfield\" role=\"alert\">")?,
-    }
-    for error in errors {
-        out.write_str("<li>")?;
-        escape(error, out)?;
-        out.write_str("</li>")?;
-    }
-    out.write_str("</ul>")
-}
-
 /// The HTML of a form or a part of one; `None` for any other value.
 pub(super) fn html(value: &Value) -> Option<String> {
     let mut html = String::new();
@@ -298,7 +271,7 @@ pub(super) fn html(value: &Value) -> Option<String> {
     } else if let Some(field) = value.downcast_object_ref::<BoundField>() {
         field.write_input(&mut html)
     } else if let Some(list) = value.downcast_object_ref::<ErrorList>() {
-        write_errors(&list.errors, list.id.as_deref(), &mut html)
+        list.write(&mut html)
     } else {
         return None;
     };
@@ -384,19 +357,5 @@ impl Object for BoundField {
         args: &[Value],
     ) -> Result<Value, Error> {
         called(self.get_value(&Value::from(method)).filter(|_| args.is_empty()), method)
-    }
-}
-
-impl Object for ErrorList {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Seq
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.errors.get(key.as_usize()?).map(|error| Value::from(&**error))
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Seq(self.errors.len())
     }
 }

@@ -11,7 +11,7 @@ use super::super::registration::{
     Decided, NewRegistration, Registered, RegistrationRecord, Waiting,
 };
 use super::super::shared::{Changing, Shared};
-use super::{find_user, invitations, users};
+use super::{find_user, invitations, user_removal, users};
 use crate::domain::{Timestamp, UserId};
 
 /// How long an account waits for its owner to follow the link, as the link is good: Django's
@@ -166,8 +166,8 @@ pub(in super::super) async fn reject(
     };
     change.concerns(id);
     let email = email_of(change.sql(), id).await?;
-    users::remove(change.sql(), id).await?;
-    change.commit().await.map_err(|error| users::still_needed(error, &name))?;
+    user_removal::remove(change.sql(), id).await?;
+    change.commit().await.map_err(|error| user_removal::still_needed(error, &name))?;
     // Whose address it is that nobody has confirmed is not known.
     let email = if waiting.confirmation { String::new() } else { email };
     let done = format!("rejected `{name}`, and deleted the account");
@@ -271,7 +271,7 @@ async fn forget_unconfirmed(change: &mut Changing<'_>, now: Timestamp) -> Result
     .await?;
     for id in ids.into_iter().map(UserId) {
         change.concerns(id);
-        users::remove(change.sql(), id).await?;
+        user_removal::remove(change.sql(), id).await?;
     }
     Ok(())
 }

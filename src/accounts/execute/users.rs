@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sqlx::AssertSqlSafe;
-
 use super::super::by::By;
 use super::super::command::{
     Change, Command, NewUser, Outcome, Reply, Secret, ShutOut, UserDetails, UserRecord,
 };
-use super::super::database::{Connection, Django};
+use super::super::database::Connection;
 use super::super::errand::Errand;
-use super::super::error::{AccountsError, CommandError};
+use super::super::error::CommandError;
 use super::super::fields;
 use super::super::load::{self, UserRow, Who};
 use super::super::password::{Attributes, unusable};
@@ -376,31 +374,6 @@ async fn store_password(
     Ok((id, name))
 }
 
-/// A user, and what our tables know of one; those of a Django project do not cascade.
-const DELETE: [&str; 5] = [
-    "DELETE FROM vestibule_registration WHERE user_id = $1",
-    "DELETE FROM vestibule_profile WHERE user_id = $1",
-    "DELETE FROM vestibule_user_groups WHERE user_id = $1",
-    "DELETE FROM vestibule_user_permissions WHERE user_id = $1",
-    "DELETE FROM vestibule_user WHERE id = $1",
-];
-
-/// Deletes a user.
-pub(in super::super) async fn delete(
-    errand: &Errand<'_>,
-    username: &str,
-) -> Result<Outcome, CommandError> {
-    let mut change = errand.begin_change().await?;
-    let (id, name) = find_user(change.sql(), username).await?;
-    change.concerns(id);
-    super::super::messages::delete_all(change.sql(), id).await?;
-    remove(change.sql(), id).await?;
-    change.commit().await.map_err(|error| still_needed(error, &name))?;
-    let reply = Reply::Done(format!("deleted the user `{name}`"));
-    let shut_out = ShutOut { user: id, username: name, because: "the user was deleted" };
-    Ok(Outcome { reply, shut_out: vec![shut_out] })
-}
-
 /// Stores the hash of another password.
 pub(super) async fn store_hash(
     connection: &mut Connection,
@@ -409,30 +382,5 @@ pub(super) async fn store_hash(
 ) -> Result<(), sqlx::Error> {
     let update = "UPDATE vestibule_user SET password = $1 WHERE id = $2";
     sqlx::query(update).bind(hash).bind(id).execute(connection).await?;
-    Ok(())
-}
-
-/// Makes of a reference that would lead nowhere the conflict that it is: only Django knows what
-/// else of its tables goes with a user.
-pub(super) fn still_needed(error: CommandError, username: &str) -> CommandError {
-    let CommandError::Accounts(AccountsError::Database(cause)) = &error else { return error };
-    match cause.as_database_error() {
-        Some(cause) if cause.is_foreign_key_violation() => CommandError::Conflict(format!(
-            "other tables of the application refer to the user `{username}`\n\
-             hint: delete the user there, or `vestibule user set {username} is_active=false`"
-        )),
-        Some(_) | None => error,
-    }
-}
-
-/// Takes a user out of the database.
-pub(super) async fn remove(connection: &mut Connection, id: UserId) -> Result<(), sqlx::Error> {
-    let by_django = connection.django().map_or_else(Vec::new, Django::before_delete);
-    for statement in by_django {
-        sqlx::query(AssertSqlSafe(statement)).bind(id.0).execute(&mut *connection).await?;
-    }
-    for statement in DELETE {
-        sqlx::query(statement).bind(id.0).execute(&mut *connection).await?;
-    }
     Ok(())
 }
