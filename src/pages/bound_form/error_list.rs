@@ -1,4 +1,4 @@
-//! What is wrong with a form, as templates see it.
+//! What is wrong with a field or a form, as Django's `ErrorList`.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -17,15 +17,18 @@ pub(super) struct ErrorList {
 }
 
 impl ErrorList {
-    pub(super) fn write(&self, out: &mut impl Write) -> fmt::Result {
-        write_errors(&self.errors, self.id.as_deref(), out)
-    }
-
+    /// The list for templates; `id` is the field's.
     pub(super) fn value(errors: &[String], id: Option<&str>) -> Value {
         Value::from_object(Self { errors: errors.to_vec(), id: id.map(str::to_owned) })
     }
+
+    /// Writes it as HTML.
+    pub(super) fn write(&self, out: &mut impl Write) -> fmt::Result {
+        write_errors(&self.errors, self.id.as_deref(), out)
+    }
 }
 
+/// Writes the list of what is wrong with the field that has this `id`, or with the form.
 pub(super) fn write_errors(
     errors: &[String],
     id: Option<&str>,
