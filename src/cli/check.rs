@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Failure, account_lookup};
+use super::{Failure, account_lookup, output};
 use crate::config::{self, Configuration, Problems, TestUser};
 use crate::mail::Transport;
 
@@ -44,10 +44,7 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> Result<(), Fail
     let lookup = account_lookup::open(&configuration.accounts)?;
     configuration.warnings = lookup.warnings(&configuration)?;
     match config::run_tests(&configuration, |name| lookup.user(name)) {
-        Ok(passed) => {
-            approve(format, &configuration, passed, skipped);
-            Ok(())
-        }
+        Ok(passed) => approve(format, &configuration, passed, skipped),
         Err(failures) => refuse(format, configuration.warnings.and(failures)),
     }
 }
@@ -66,30 +63,35 @@ fn refuse(format: Format, problems: Problems) -> Result<(), Failure> {
     match format {
         Format::Human => Err(Failure::Configuration(problems)),
         Format::Short => {
-            print(problems.short().trim_end());
+            print(problems.short().trim_end())?;
             Err(Failure::Reported)
         }
         Format::Json => {
-            print(&format!("{:#}", problems.to_json()));
+            print(&format!("{:#}", problems.to_json()))?;
             Err(Failure::Reported)
         }
     }
 }
 
-fn approve(format: Format, configuration: &Configuration, passed: usize, skipped: usize) {
+fn approve(
+    format: Format,
+    configuration: &Configuration,
+    passed: usize,
+    skipped: usize,
+) -> Result<(), Failure> {
     let warnings = &configuration.warnings;
     match format {
         Format::Human => {
             if !warnings.is_empty() {
                 super::warn(warnings);
             }
-            print(&summary(configuration, passed, skipped));
+            print(&summary(configuration, passed, skipped))
         }
         Format::Short => print(warnings.short().trim_end()),
         Format::Json => {
             let mut json = warnings.to_json();
             json["tests"] = serde_json::json!({ "passed": passed, "skipped": skipped });
-            print(&format!("{json:#}"));
+            print(&format!("{json:#}"))
         }
     }
 }
@@ -123,9 +125,10 @@ fn summary(configuration: &Configuration, passed: usize, skipped: usize) -> Stri
     text
 }
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn print(text: &str) {
+fn print(text: &str) -> Result<(), Failure> {
     if !text.is_empty() {
-        println!("{text}");
+        // A reader that has seen enough, such as `head`, is no failure.
+        let _enough = output::write(&format!("{text}\n"))?;
     }
+    Ok(())
 }
