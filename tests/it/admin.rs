@@ -396,5 +396,7 @@ async fn pages_are_hardened_and_every_one_of_them_works() {
         assert!(answer.header("cache-control").unwrap().contains("no-store"));
         let text = answer.text();
         assert!(!text.contains("<script") && !text.contains(" style="), "{page}");
+        // What nobody asked for is empty.
+        assert!(!text.to_lowercase().contains("value=\"none\""), "{page}");
     }
 }
