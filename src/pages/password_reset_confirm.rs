@@ -97,6 +97,11 @@ impl Pages {
         self.tell_of_new_password(&user).await;
         let mut response = answer::redirect(&self.url("reset/done/"));
         response.headers_mut().append(header::SET_COOKIE, self.forget_token(request));
+        // The password is another by now, and the answer says so whatever happens here. Whoever was
+        // sent the link is the owner, and is not to wait because of strangers who fail.
+        if let Ok(Some(user)) = self.state.directory.user(user.id, request.now).await {
+            self.remember_browser(request, &user, &mut response)?;
+        }
         Ok(response)
     }
 

@@ -275,6 +275,37 @@ async fn lockout_and_known_browsers_outlast_a_restart() {
 }
 
 #[tokio::test]
+async fn owner_who_resets_the_password_by_mail_need_not_wait_for_strangers_to_stop() {
+    let mail = "[mail]\nsmtp = \"file:out\"\nfrom = \"Town <town@example.org>\"";
+    let text = STRICT.replace("[server]\n", "[server]\npublic_url = \"http://gate.example\"\n");
+    let gate = Gate::start(&town_and(&format!("{text}\n{mail}"))).await;
+    for number in 0..20 {
+        let attacker = Somebody::at(&gate, format!("203.0.113.{number}")).await;
+        attacker.fails(&gate, "ada", 5).await;
+    }
+    let mut ada = Somebody::at(&gate, "192.0.2.9").await;
+    assert_eq!(ada.tries(&gate, "ada", PASSWORD).await.status, 429);
+
+    let token = form_token(&ada.browser.get("/accounts/password_reset/").await.text());
+    let fields = [("csrfmiddlewaretoken", token.as_str()), ("email", "ada@example.org")];
+    ada.browser.posts("/accounts/password_reset/", &fields).await;
+    let link = gate.gets_letters(1).await.remove(0).path("http://gate.example");
+    let moved = ada.browser.get(&link).await;
+    ada.browser.keeps(&moved);
+    let location = moved.header("location").unwrap().to_owned();
+    let form = ada.browser.get(&location).await;
+    let (token, new) = (form_token(&form.text()), "granite-lantern-2038");
+    let fields = [("csrfmiddlewaretoken", &*token), ("new_password1", new), ("new_password2", new)];
+    let done = ada.browser.posts(&location, &fields).await;
+    assert!(matches!(done.status, 302 | 303), "{done:?}");
+    let stranger = Somebody::at(&gate, "192.0.2.10").await;
+    assert_eq!(stranger.tries(&gate, "ada", new).await.status, 429, "the attack goes on");
+    ada.browser.keeps(&done);
+    let answer = ada.tries(&gate, "ada", new).await;
+    ada.is_let_in(&answer);
+}
+
+#[tokio::test]
 async fn lockout_outlasts_a_crash() {
     let mut gate = Gate::start(&town_and(STRICT)).await;
     Somebody::at(&gate, "203.0.113.9").await.fails(&gate, "bob", 5).await;
