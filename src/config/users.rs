@@ -45,12 +45,16 @@ fn schema(users: &Table<'_>) -> Schema {
     let user_table = users.parsed("user_table", table_name);
     let profile_table = users.parsed("profile_table", table_name);
     let triggers = users.flag("triggers");
-    if is_django.is_some_and(|at| at.value) {
+    if is_django.as_ref().is_some_and(|at| at.value) {
         return Schema::Django(DjangoTables {
             user_table: user_table.map_or_else(|| "auth_user".to_owned(), |at| at.value),
             profile_table: profile_table.map(|at| at.value),
             triggers: triggers.is_some_and(|at| at.value),
         });
+    }
+    // Whoever mistyped it is told that alone.
+    if users.entry("schema").is_some() && is_django.is_none() {
+        return Schema::Vestibule;
     }
     let spans = [user_table.map(|at| at.span), profile_table.map(|at| at.span)];
     for span in spans.into_iter().chain([triggers.map(|at| at.span)]).flatten() {
@@ -79,7 +83,9 @@ fn postgres(report: &Report, text: &At<String>) -> Option<Database> {
         Err(why) => {
             let message = format!("this is not the address of a database: {why}");
             let problem = Problem::error("bad-value", text.span.clone(), message);
-            report.add(problem.hint("write `postgres://USER:PASSWORD@HOST/DATABASE`"));
+            report.add(problem.hint(
+                "write `postgres://HOST/DATABASE`, with `USER:PASSWORD` and an `@` before the host",
+            ));
             None
         }
     }
@@ -88,7 +94,7 @@ fn postgres(report: &Report, text: &At<String>) -> Option<Database> {
 fn sqlite(text: &str) -> Result<Database, String> {
     let malformed = |why: &str| {
         format!(
-            "`{text}` is not a database: {why}\nhint: write `sqlite:PATH`, as in `sqlite:var/users.db`, or `postgres://USER:PASSWORD@HOST/DATABASE`"
+            "`{text}` is not a database: {why}\nhint: write `sqlite:PATH`, as in `sqlite:var/users.db`, or `postgres://HOST/DATABASE`"
         )
     };
     let path = text
