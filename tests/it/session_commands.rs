@@ -165,7 +165,9 @@ async fn changed_accounts_leave_no_sessions_in_the_list() {
     eventually("the log says why", || {
         let log = gate.log();
         ["the password was changed", "the user was deactivated", "the user was deleted"].iter().all(
-            |because| log.iter().any(|line| line.contains(because) && line.contains("ended=2")),
+            |because| {
+                log.iter().any(|line| line.contains(because) && line.contains(r#""ended":2"#))
+            },
         )
     })
     .await;
