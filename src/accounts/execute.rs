@@ -213,6 +213,13 @@ async fn members(connection: &mut Connection, group: i64) -> Result<Vec<UserId>,
 fn conflict_or(error: sqlx::Error, message: impl FnOnce() -> String) -> CommandError {
     match error.as_database_error() {
         Some(cause) if cause.is_unique_violation() => CommandError::Conflict(message()),
+        // Our own tables have no column that is not written.
+        Some(cause) if cause.kind() == sqlx::error::ErrorKind::NotNullViolation => {
+            CommandError::Conflict(format!(
+                "the project's own table has a column that only the project can fill: {cause}\n\
+                 hint: create the user there, or give the field a `db_default` in its model"
+            ))
+        }
         Some(_) | None => error.into(),
     }
 }

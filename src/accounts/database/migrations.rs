@@ -13,6 +13,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/accounts/migrations");
 /// The first one, which makes the tables that a Django project has already.
 const ACCOUNTS: i64 = 1;
 
+/// The one that puts users in order for those who look through them, which is not for us to do with
+/// a table of somebody else.
+const USER_ORDERS: i64 = 3;
+
 /// What of the first one is still needed beside the tables of a Django project. It refers to none
 /// of them, which would change what happens when Django deletes a user.
 const BESIDE_DJANGO: &str = "CREATE TABLE vestibule_profile (
@@ -52,13 +56,14 @@ pub(super) async fn of_postgres(
 }
 
 fn migrator(schema: &Schema, translate: fn(sqlx::SqlStr) -> sqlx::SqlStr) -> Migrator {
-    let translated = MIGRATIONS.iter().map(|migration| {
-        let sql = match schema {
-            Schema::Django(_) if migration.version == ACCOUNTS => BESIDE_DJANGO.into_sql_str(),
-            Schema::Vestibule | Schema::Django(_) => migration.sql.clone(),
+    let translated = MIGRATIONS.iter().filter_map(|migration| {
+        let sql = match (schema, migration.version) {
+            (Schema::Django(_), ACCOUNTS) => BESIDE_DJANGO.into_sql_str(),
+            (Schema::Django(_), USER_ORDERS) => return None,
+            (Schema::Vestibule | Schema::Django(_), _) => migration.sql.clone(),
         };
         // The checksum stays that of the file, so that a better translation is no other migration.
-        Migration { sql: translate(sql), ..migration.clone() }
+        Some(Migration { sql: translate(sql), ..migration.clone() })
     });
     let mut migrator = Migrator::with_migrations(translated.collect());
     migrator.dangerous_set_table_name(APPLIED);

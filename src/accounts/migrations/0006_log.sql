@@ -1,4 +1,4 @@
--- What was changed by whom, and the orders in which staff look through users.
+-- What was changed by whom.
 --
 -- Numbers of users and groups without REFERENCES: an entry outlives what it is about.
 
@@ -17,7 +17,3 @@ CREATE TABLE vestibule_log (
 CREATE INDEX vestibule_log_moment ON vestibule_log (moment);
 CREATE INDEX vestibule_log_by ON vestibule_log (by_id, id);
 CREATE INDEX vestibule_log_object ON vestibule_log (kind, object_id, id);
-
-CREATE INDEX vestibule_user_by_email ON vestibule_user (email, id);
-CREATE INDEX vestibule_user_by_joined ON vestibule_user (date_joined, id);
-CREATE INDEX vestibule_user_by_login ON vestibule_user (COALESCE(last_login, 0), id);

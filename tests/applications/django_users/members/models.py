@@ -3,4 +3,4 @@ from django.db import models
 
 
 class Member(AbstractUser):
-    member_since = models.IntegerField(default=1990)
+    member_since = models.IntegerField(db_default=1990)
