@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { openAs, startBrowser, startDemo, visitor } from "./demo.js";
+import { logIn, openAs, startBrowser, startDemo, visitor } from "./demo.js";
+import { startGateway } from "./gateway.js";
 import { flaws } from "./looks.js";
 
 const SCREENSHOTS = process.env.SCREENSHOTS;
@@ -13,17 +14,26 @@ const SCREENSHOTS = process.env.SCREENSHOTS;
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 const DESKTOP = { viewport: { width: 1280, height: 800 } };
 
+const PASSWORD = "lantern-gravel-4711";
+
 let demo;
+let gateway;
 let browser;
 
 before(async () => {
   if (SCREENSHOTS) await mkdir(SCREENSHOTS, { recursive: true });
-  [demo, browser] = await Promise.all([startDemo(), startBrowser()]);
+  const accounts = '[accounts]\nregistration = "approved"\nconfirm_email = false';
+  [demo, gateway, browser] = await Promise.all([
+    startDemo(),
+    startGateway({ root: PASSWORD, bob: PASSWORD }, accounts),
+    startBrowser(),
+  ]);
+  gateway.run(["user", "set", "root", "is_staff=true", "is_superuser=true"]);
 });
 
 after(async () => {
   await browser?.close();
-  await demo?.stop();
+  await Promise.all([demo?.stop(), gateway?.stop()]);
 });
 
 /** A browser in which `username` has logged in and opened the administration. */
@@ -32,6 +42,28 @@ async function atTheDesk(t, username = "ada", options = DESKTOP) {
   t.after(() => someone.leave());
   await openAs(someone.page, username, "/accounts/admin/");
   return someone.page;
+}
+
+/** The same at the gateway where people register and have to wait after failures. */
+async function atTheGateway(t, options = {}) {
+  const someone = await visitor(browser, gateway.url, { ...DESKTOP, ...options });
+  t.after(() => someone.leave());
+  await someone.page.goto("/accounts/admin/");
+  await logIn(someone.page, "root", PASSWORD);
+  return someone.page;
+}
+
+/** Asks for an account, in a browser of its own. */
+async function register(username) {
+  const { page, leave } = await visitor(browser, gateway.url, DESKTOP);
+  await page.goto("/accounts/register/");
+  await page.getByLabel("Username").fill(username);
+  await page.getByLabel("E-mail address").fill(`${username}@example.org`);
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await page.getByLabel("Password confirmation").fill(PASSWORD);
+  await page.getByRole("button", { name: "Create account" }).click();
+  assert.equal((await page.getByRole("heading", { level: 1 }).textContent()).trim(), "Thank you");
+  await leave();
 }
 
 const heading = async (page) => (await page.getByRole("heading", { level: 1 }).textContent()).trim();
@@ -113,6 +145,26 @@ test("whoever is on is seen, and logged out", async (t) => {
   assert.equal(new URL(dave.page.url()).pathname, "/accounts/login/");
 });
 
+test("whoever registered is approved or rejected, and gets a letter", async (t) => {
+  await register("nora");
+  await register("otto");
+  const page = await atTheGateway(t, { javaScriptEnabled: false });
+  await section(page, "Registrations").click();
+  assert.equal(await page.locator("tbody tr").count(), 2);
+  await page.getByRole("button", { name: "Approve nora" }).click();
+  assert.equal(await said(page), "“nora” was approved, and can log in now.");
+  await page.getByRole("button", { name: "Reject otto" }).click();
+  assert.equal(await said(page), "“otto” was rejected, and the account was deleted.");
+  assert.match(await page.locator("main").textContent(), /Nobody waits/);
+  await gateway.letterTo("nora@example.org", "");
+  await gateway.letterTo("otto@example.org", "");
+  const nora = await visitor(browser, gateway.url, DESKTOP);
+  t.after(() => nora.leave());
+  await nora.page.goto("/accounts/login/");
+  await logIn(nora.page, "nora", PASSWORD);
+  assert.equal(await heading(nora.page), "nora");
+});
+
 test("the rules say who may do what", async (t) => {
   const page = await atTheDesk(t);
   await section(page, "Rules").click();
@@ -130,6 +182,14 @@ test("others than staff are told that they may not", async (t) => {
   assert.match(await page.locator("main").textContent(), /403/);
 });
 
+async function look(page, name, screen, colorScheme) {
+  if (SCREENSHOTS) {
+    const file = join(SCREENSHOTS, `admin-${name}-${screen}-${colorScheme}.png`);
+    await page.screenshot({ path: file, fullPage: true });
+  }
+  assert.deepEqual(await flaws(page), [], name);
+}
+
 for (const [screen, size] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
   for (const colorScheme of ["light", "dark"]) {
     test(`every page is readable on a ${screen} in ${colorScheme} colours`, async (t) => {
@@ -137,16 +197,9 @@ for (const [screen, size] of Object.entries({ phone: PHONE, desktop: DESKTOP }))
       const errors = [];
       page.on("pageerror", (error) => errors.push(error.message));
       page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-      const look = async (name) => {
-        if (SCREENSHOTS) {
-          const file = join(SCREENSHOTS, `admin-${name}-${screen}-${colorScheme}.png`);
-          await page.screenshot({ path: file, fullPage: true });
-        }
-        assert.deepEqual(await flaws(page), [], name);
-      };
       const open = async (path, name) => {
         await page.goto(`/accounts/admin/${path}`);
-        await look(name);
+        await look(page, name, screen, colorScheme);
       };
       await open("", "home");
       await open("users/", "users");
@@ -155,6 +208,7 @@ for (const [screen, size] of Object.entries({ phone: PHONE, desktop: DESKTOP }))
       await open("users/2/", "user");
       await open("users/2/password/", "password");
       await open("users/2/delete/", "delete");
+      await open("registrations/", "registrations-none");
       await open("groups/", "groups");
       await open("groups/1/", "group");
       await open("groups/add/", "add-group");
@@ -164,6 +218,14 @@ for (const [screen, size] of Object.entries({ phone: PHONE, desktop: DESKTOP }))
       await open("rules/?user=bob&method=GET&url=/private/", "rules");
       await open("log/", "log");
       assert.deepEqual(errors, []);
+    });
+
+    test(`lists that wait are readable on a ${screen} in ${colorScheme} colours`, async (t) => {
+      await register(`waiting-${screen}-${colorScheme}`);
+      const page = await atTheGateway(t, { ...size, colorScheme });
+      await look(page, "home-waiting", screen, colorScheme);
+      await page.goto("/accounts/admin/registrations/");
+      await look(page, "registrations", screen, colorScheme);
     });
   }
 }

@@ -1,6 +1,8 @@
 //! The administration: for staff, within their permissions, and nobody gives what he or she does not hold, whatever a
 //! form says.
 
+mod registrations;
+
 use crate::support::{
     answer::Answer,
     config::TOWN,
@@ -11,13 +13,14 @@ use crate::support::{
 
 const USERS: &str = "/accounts/admin/users/";
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "",
     "users/",
     "users/add/",
     "users/1/",
     "users/1/password/",
     "users/1/delete/",
+    "registrations/",
     "groups/",
     "groups/add/",
     "permissions/",

@@ -15,6 +15,7 @@ mod new_user;
 mod notes;
 mod password;
 mod permissions;
+mod registrations;
 mod reset;
 mod rules;
 mod sessions;
@@ -34,7 +35,7 @@ use desk::Desk;
 pub(super) use notes::Notes;
 
 /// The templates of the administration.
-pub(super) const TEMPLATES: [(&str, &str); 16] = [
+pub(super) const TEMPLATES: [(&str, &str); 17] = [
     ("admin/base.html", include_str!("../templates/admin/base.html")),
     ("admin/fields.html", include_str!("../templates/admin/fields.html")),
     ("admin/index.html", include_str!("../templates/admin/index.html")),
@@ -43,6 +44,7 @@ pub(super) const TEMPLATES: [(&str, &str); 16] = [
     ("admin/add_user.html", include_str!("../templates/admin/add_user.html")),
     ("admin/password.html", include_str!("../templates/admin/password.html")),
     ("admin/delete_confirmation.html", include_str!("../templates/admin/delete_confirmation.html")),
+    ("admin/registrations.html", include_str!("../templates/admin/registrations.html")),
     ("admin/groups.html", include_str!("../templates/admin/groups.html")),
     ("admin/group.html", include_str!("../templates/admin/group.html")),
     ("admin/add_group.html", include_str!("../templates/admin/add_group.html")),
@@ -62,6 +64,7 @@ enum AdminPage {
     User(UserId),
     UserPassword(UserId),
     UserDeletion(UserId),
+    Registrations,
     Groups,
     AddGroup,
     Group(i64),
@@ -84,6 +87,7 @@ impl AdminPage {
             ["users", id] => Self::User(user(id)?),
             ["users", id, "password"] => Self::UserPassword(user(id)?),
             ["users", id, "delete"] => Self::UserDeletion(user(id)?),
+            ["registrations"] => Self::Registrations,
             ["groups"] => Self::Groups,
             ["groups", "add"] => Self::AddGroup,
             ["groups", id] => Self::Group(number(id)?),
@@ -129,7 +133,7 @@ impl Pages {
             return Ok(desk.go_to(&format!("{name}/"), None));
         }
         match (page, is_post) {
-            (AdminPage::Home, false) => desk.home(),
+            (AdminPage::Home, false) => desk.home().await,
             (AdminPage::Users, false) => desk.users().await,
             (AdminPage::AddUser, false) => desk.new_user_page().await,
             (AdminPage::AddUser, true) => desk.add_user().await,
@@ -139,6 +143,8 @@ impl Pages {
             (AdminPage::UserPassword(id), true) => desk.choose_password(id).await,
             (AdminPage::UserDeletion(id), false) => desk.user_deletion_page(id).await,
             (AdminPage::UserDeletion(id), true) => desk.delete_user(id).await,
+            (AdminPage::Registrations, false) => desk.registrations_page().await,
+            (AdminPage::Registrations, true) => desk.decide_registration().await,
             (AdminPage::Groups, false) => desk.groups().await,
             (AdminPage::AddGroup, false) => desk.new_group_page().await,
             (AdminPage::AddGroup, true) => desk.add_group().await,
