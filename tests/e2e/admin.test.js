@@ -53,6 +53,17 @@ async function atTheGateway(t, options = {}) {
   return someone.page;
 }
 
+/** Types wrong passwords until there is a lockout, in a browser of its own. */
+async function fail(username) {
+  const { page, leave } = await visitor(browser, gateway.url, DESKTOP);
+  await page.goto("/accounts/login/");
+  for (;;) {
+    await logIn(page, username, "wrong-password-1");
+    if (/Too many attempts/.test(await page.getByRole("alert").textContent())) break;
+  }
+  await leave();
+}
+
 /** Asks for an account, in a browser of its own. */
 async function register(username) {
   const { page, leave } = await visitor(browser, gateway.url, DESKTOP);
@@ -165,6 +176,22 @@ test("whoever registered is approved or rejected, and gets a letter", async (t) 
   assert.equal(await heading(nora.page), "nora");
 });
 
+test("whoever is locked out is seen and let in again", async (t) => {
+  const page = await atTheGateway(t, { javaScriptEnabled: false });
+  await fail("bob");
+  await section(page, "Lockouts").click();
+  assert.match(await page.locator("tbody").textContent(), /bob.*127\.0\.0\.1/s);
+  await page.getByRole("link", { name: "bob", exact: true }).click();
+  await page.getByRole("link", { name: "Locked out" }).click();
+  await page.getByRole("button", { name: "Lift the lockouts of bob" }).click();
+  assert.equal(await said(page), "One lockout of “bob” was lifted.");
+  const bob = await visitor(browser, gateway.url, DESKTOP);
+  t.after(() => bob.leave());
+  await bob.page.goto("/accounts/login/");
+  await logIn(bob.page, "bob", PASSWORD);
+  assert.equal(await heading(bob.page), "bob");
+});
+
 test("the rules say who may do what", async (t) => {
   const page = await atTheDesk(t);
   await section(page, "Rules").click();
@@ -215,6 +242,7 @@ for (const [screen, size] of Object.entries({ phone: PHONE, desktop: DESKTOP }))
       await open("permissions/", "permissions");
       await open("permissions/auth.view_user/", "permission");
       await open("sessions/", "sessions");
+      await open("lockouts/", "lockouts-none");
       await open("rules/?user=bob&method=GET&url=/private/", "rules");
       await open("log/", "log");
       assert.deepEqual(errors, []);
@@ -226,6 +254,11 @@ for (const [screen, size] of Object.entries({ phone: PHONE, desktop: DESKTOP }))
       await look(page, "home-waiting", screen, colorScheme);
       await page.goto("/accounts/admin/registrations/");
       await look(page, "registrations", screen, colorScheme);
+      await fail(`nobody-${screen}-${colorScheme}`);
+      await page.goto("/accounts/admin/lockouts/");
+      await look(page, "lockouts", screen, colorScheme);
+      await page.getByRole("button", { name: "Lift all lockouts" }).click();
+      assert.match(await said(page), /of “everybody” /);
     });
   }
 }

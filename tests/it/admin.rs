@@ -1,6 +1,7 @@
 //! The administration: for staff, within their permissions, and nobody gives what he or she does not hold, whatever a
 //! form says.
 
+mod lockouts;
 mod registrations;
 
 use crate::support::{
@@ -13,7 +14,7 @@ use crate::support::{
 
 const USERS: &str = "/accounts/admin/users/";
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "",
     "users/",
     "users/add/",
@@ -25,6 +26,7 @@ const PAGES: [&str; 13] = [
     "groups/add/",
     "permissions/",
     "sessions/",
+    "lockouts/",
     "rules/",
     "log/",
 ];

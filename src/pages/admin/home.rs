@@ -23,6 +23,7 @@ impl Desk<'_> {
             add_group_url => self.url("groups/add/"),
             session_count => sessions.map_or(Value::from(()), Value::from),
             registration_count => registrations,
+            lockout_count => self.staff.may().ok().map(|allowed| self.locked_out(&allowed).len()),
             rule_count => rules.sum::<usize>(),
         };
         self.show(StatusCode::OK, "admin/index.html", names)

@@ -10,6 +10,7 @@ mod desk;
 mod group;
 mod groups;
 mod home;
+mod lockouts;
 mod log;
 mod new_user;
 mod notes;
@@ -35,7 +36,7 @@ use desk::Desk;
 pub(super) use notes::Notes;
 
 /// The templates of the administration.
-pub(super) const TEMPLATES: [(&str, &str); 17] = [
+pub(super) const TEMPLATES: [(&str, &str); 18] = [
     ("admin/base.html", include_str!("../templates/admin/base.html")),
     ("admin/fields.html", include_str!("../templates/admin/fields.html")),
     ("admin/index.html", include_str!("../templates/admin/index.html")),
@@ -51,6 +52,7 @@ pub(super) const TEMPLATES: [(&str, &str); 17] = [
     ("admin/permissions.html", include_str!("../templates/admin/permissions.html")),
     ("admin/permission.html", include_str!("../templates/admin/permission.html")),
     ("admin/sessions.html", include_str!("../templates/admin/sessions.html")),
+    ("admin/lockouts.html", include_str!("../templates/admin/lockouts.html")),
     ("admin/rules.html", include_str!("../templates/admin/rules.html")),
     ("admin/log.html", include_str!("../templates/admin/log.html")),
 ];
@@ -72,6 +74,7 @@ enum AdminPage {
     Permissions,
     Permission(String),
     Sessions,
+    Lockouts,
     Rules,
     Log,
 }
@@ -95,6 +98,7 @@ impl AdminPage {
             ["permissions"] => Self::Permissions,
             ["permissions", name] => Self::Permission((*name).to_owned()),
             ["sessions"] => Self::Sessions,
+            ["lockouts"] => Self::Lockouts,
             ["rules"] => Self::Rules,
             ["log"] => Self::Log,
             _ => return None,
@@ -156,6 +160,8 @@ impl Pages {
             (AdminPage::Permission(name), false) => desk.permission_page(name).await,
             (AdminPage::Sessions, false) => desk.sessions_page().await,
             (AdminPage::Sessions, true) => desk.end_sessions().await,
+            (AdminPage::Lockouts, false) => desk.lockouts_page(),
+            (AdminPage::Lockouts, true) => desk.lift_lockout().await,
             (AdminPage::Rules, false) => desk.rules().await,
             (AdminPage::Log, false) => desk.log().await,
             (
