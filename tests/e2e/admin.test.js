@@ -176,6 +176,30 @@ test("whoever registered is approved or rejected, and gets a letter", async (t) 
   assert.equal(await heading(nora.page), "nora");
 });
 
+test("staff tell a user and a group something, who are shown it once", async (t) => {
+  const page = await atTheDesk(t);
+  await section(page, "Users").click();
+  await page.getByRole("link", { name: "dave" }).click();
+  await page.getByLabel("Message").fill("Water the linden, please");
+  await page.getByLabel("Level").selectOption("Warning");
+  await page.getByRole("button", { name: "Send message" }).click();
+  assert.equal(await said(page), "A message was sent to “dave”.");
+  assert.match(await page.locator("main").textContent(), /Warning\s+Water the linden, please/);
+  await section(page, "Messages").click();
+  await page.getByLabel("Or to all members of the group").selectOption("Site editors");
+  await page.getByLabel("Message").fill("The reports are late");
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  assert.equal(await said(page), "A message was sent to the group “Site editors”.");
+  for (const [name, text] of [["dave", /Water the linden/], ["carol", /reports are late/]]) {
+    const someone = await visitor(browser, demo.url, PHONE);
+    t.after(() => someone.leave());
+    await openAs(someone.page, name, "/accounts/profile/");
+    assert.match(await said(someone.page), text);
+    await someone.page.goto("/accounts/sessions/");
+    assert.doesNotMatch(await someone.page.locator("main").textContent(), text);
+  }
+});
+
 test("whoever is locked out is seen and let in again", async (t) => {
   const page = await atTheGateway(t, { javaScriptEnabled: false });
   await fail("bob");
@@ -243,6 +267,7 @@ for (const [screen, size] of Object.entries({ phone: PHONE, desktop: DESKTOP }))
       await open("permissions/auth.view_user/", "permission");
       await open("sessions/", "sessions");
       await open("lockouts/", "lockouts-none");
+      await open("messages/?of=bob", "messages");
       await open("rules/?user=bob&method=GET&url=/private/", "rules");
       await open("log/", "log");
       assert.deepEqual(errors, []);

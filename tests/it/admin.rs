@@ -2,6 +2,7 @@
 //! form says.
 
 mod lockouts;
+mod messages;
 mod registrations;
 
 use crate::support::{
@@ -14,7 +15,7 @@ use crate::support::{
 
 const USERS: &str = "/accounts/admin/users/";
 
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "",
     "users/",
     "users/add/",
@@ -26,6 +27,7 @@ const PAGES: [&str; 14] = [
     "groups/add/",
     "permissions/",
     "sessions/",
+    "messages/",
     "lockouts/",
     "rules/",
     "log/",

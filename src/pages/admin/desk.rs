@@ -11,8 +11,8 @@ use super::super::{Answer, PageRequest, Pages, answer};
 use crate::accounts::{AccountsError, By, Command, CommandError, Outcome, Reply};
 use crate::domain::Identity;
 use crate::domain::staff::{
-    Act, Allowed, ChangeLockout, NotAllowed, StaffMember, ViewGroup, ViewLog, ViewPermission,
-    ViewRule, ViewSession, ViewUser,
+    Act, AddMessage, Allowed, ChangeLockout, NotAllowed, StaffMember, ViewGroup, ViewLog,
+    ViewPermission, ViewRule, ViewSession, ViewUser,
 };
 use crate::web::form::Form;
 use crate::web::refusal::Refusal;
@@ -113,6 +113,7 @@ impl<'a> Desk<'a> {
             section(self.may::<ViewGroup>(), "groups/", "Groups"),
             section(self.may::<ViewPermission>(), "permissions/", "Permissions"),
             section(self.may::<ViewSession>(), "sessions/", "Sessions"),
+            section(self.may::<AddMessage>(), "messages/", "Messages"),
             section(self.may::<ChangeLockout>(), "lockouts/", "Lockouts"),
             section(self.may::<ViewRule>(), "rules/", "Rules"),
             section(self.may::<ViewLog>(), "log/", "Changes"),

@@ -12,6 +12,7 @@ mod groups;
 mod home;
 mod lockouts;
 mod log;
+mod messages;
 mod new_user;
 mod notes;
 mod password;
@@ -36,7 +37,7 @@ use desk::Desk;
 pub(super) use notes::Notes;
 
 /// The templates of the administration.
-pub(super) const TEMPLATES: [(&str, &str); 18] = [
+pub(super) const TEMPLATES: [(&str, &str); 19] = [
     ("admin/base.html", include_str!("../templates/admin/base.html")),
     ("admin/fields.html", include_str!("../templates/admin/fields.html")),
     ("admin/index.html", include_str!("../templates/admin/index.html")),
@@ -52,6 +53,7 @@ pub(super) const TEMPLATES: [(&str, &str); 18] = [
     ("admin/permissions.html", include_str!("../templates/admin/permissions.html")),
     ("admin/permission.html", include_str!("../templates/admin/permission.html")),
     ("admin/sessions.html", include_str!("../templates/admin/sessions.html")),
+    ("admin/messages.html", include_str!("../templates/admin/messages.html")),
     ("admin/lockouts.html", include_str!("../templates/admin/lockouts.html")),
     ("admin/rules.html", include_str!("../templates/admin/rules.html")),
     ("admin/log.html", include_str!("../templates/admin/log.html")),
@@ -74,6 +76,7 @@ enum AdminPage {
     Permissions,
     Permission(String),
     Sessions,
+    Messages,
     Lockouts,
     Rules,
     Log,
@@ -98,6 +101,7 @@ impl AdminPage {
             ["permissions"] => Self::Permissions,
             ["permissions", name] => Self::Permission((*name).to_owned()),
             ["sessions"] => Self::Sessions,
+            ["messages"] => Self::Messages,
             ["lockouts"] => Self::Lockouts,
             ["rules"] => Self::Rules,
             ["log"] => Self::Log,
@@ -160,6 +164,8 @@ impl Pages {
             (AdminPage::Permission(name), false) => desk.permission_page(name).await,
             (AdminPage::Sessions, false) => desk.sessions_page().await,
             (AdminPage::Sessions, true) => desk.end_sessions().await,
+            (AdminPage::Messages, false) => desk.messages_page().await,
+            (AdminPage::Messages, true) => desk.send_message().await,
             (AdminPage::Lockouts, false) => desk.lockouts_page(),
             (AdminPage::Lockouts, true) => desk.lift_lockout().await,
             (AdminPage::Rules, false) => desk.rules().await,
