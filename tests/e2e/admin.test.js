@@ -180,14 +180,14 @@ test("staff tell a user and a group something, who are shown it once", async (t)
   const page = await atTheDesk(t);
   await section(page, "Users").click();
   await page.getByRole("link", { name: "dave" }).click();
-  await page.getByLabel("Message").fill("Water the linden, please");
+  await page.getByLabel("Message", { exact: true }).fill("Water the linden, please");
   await page.getByLabel("Level").selectOption("Warning");
   await page.getByRole("button", { name: "Send message" }).click();
   assert.equal(await said(page), "A message was sent to “dave”.");
   assert.match(await page.locator("main").textContent(), /Warning\s+Water the linden, please/);
   await section(page, "Messages").click();
   await page.getByLabel("Or to all members of the group").selectOption("Site editors");
-  await page.getByLabel("Message").fill("The reports are late");
+  await page.getByLabel("Message", { exact: true }).fill("The reports are late");
   await page.getByRole("button", { name: "Send", exact: true }).click();
   assert.equal(await said(page), "A message was sent to the group “Site editors”.");
   for (const [name, text] of [["dave", /Water the linden/], ["carol", /reports are late/]]) {
