@@ -261,7 +261,7 @@ impl Directory {
     }
 
     /// Writes down what staff did that is no change of an account, and so no command: that they
-    /// ended sessions, or sent a link.
+    /// ended sessions, lifted a lockout, or sent a link.
     pub async fn write_down<A: Act>(
         &self,
         _allowed: &Allowed<A>,

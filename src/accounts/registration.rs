@@ -59,6 +59,8 @@ pub enum Registered {
 /// A registration in the list of those that wait. Moments are written as in RFC 3339, in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistrationRecord {
+    /// The number of the account, which never becomes another's, as the name may.
+    pub id: i64,
     /// The name to log in with.
     pub username: String,
     /// E-mail address, possibly empty.

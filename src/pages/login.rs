@@ -187,7 +187,7 @@ pub(super) fn retry_after(response: &mut Response<Bytes>, delay: Duration) {
     response.headers_mut().insert(header::RETRY_AFTER, seconds);
 }
 
-fn in_words(delay: Duration) -> String {
+pub(super) fn in_words(delay: Duration) -> String {
     match delay.as_secs() {
         0 | 1 => "a second".to_owned(),
         seconds @ 2..=90 => format!("{seconds} seconds"),

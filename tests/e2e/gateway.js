@@ -26,9 +26,9 @@ async function freePort() {
 
 /**
  * Starts a gateway that sends mail into files. `people` are names with passwords; each has the
- * address NAME@example.org.
+ * address NAME@example.org. `more` are sections of its configuration.
  */
-export async function startGateway(people) {
+export async function startGateway(people, more = "") {
   const directory = await mkdtemp(join(tmpdir(), "vestibule-e2e-"));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -43,6 +43,7 @@ iterations = 1
 [mail]
 smtp = "file:letters"
 from = "The Site <noreply@example.org>"
+${more}
 `);
   const run = (args, input = "") => execFileSync(BINARY, args, { cwd: directory, input });
   for (const [name, password] of Object.entries(people)) {
@@ -70,6 +71,7 @@ from = "The Site <noreply@example.org>"
 
   return {
     url,
+    run,
     /** Waits for the newest letter to `address` whose subject has `words` in it. */
     async letterTo(address, words) {
       for (const end = Date.now() + PATIENCE; Date.now() < end;) {

@@ -1,6 +1,10 @@
 //! The administration: for staff, within their permissions, and nobody gives what he or she does not hold, whatever a
 //! form says.
 
+mod lockouts;
+mod messages;
+mod registrations;
+
 use crate::support::{
     answer::Answer,
     config::TOWN,
@@ -11,17 +15,20 @@ use crate::support::{
 
 const USERS: &str = "/accounts/admin/users/";
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 15] = [
     "",
     "users/",
     "users/add/",
     "users/1/",
     "users/1/password/",
     "users/1/delete/",
+    "registrations/",
     "groups/",
     "groups/add/",
     "permissions/",
     "sessions/",
+    "messages/",
+    "lockouts/",
     "rules/",
     "log/",
 ];

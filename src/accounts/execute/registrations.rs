@@ -115,8 +115,8 @@ pub(in super::super) async fn owner_of(
 /// Lists those that wait, the oldest first.
 pub(in super::super) async fn list(shared: &Shared) -> Result<Reply, CommandError> {
     let mut reading = shared.database.read().await?;
-    let rows: Vec<(String, String, bool, bool, i64, String)> = sqlx::query_as(
-        "SELECT username, email, waits_for_confirmation, waits_for_approval, registered, address
+    let rows: Vec<(i64, String, String, bool, bool, i64, String)> = sqlx::query_as(
+        "SELECT user_id, username, email, waits_for_confirmation, waits_for_approval, registered, address
          FROM vestibule_registration
          JOIN vestibule_user ON vestibule_user.id = vestibule_registration.user_id
          WHERE is_active = FALSE ORDER BY registered, username",
@@ -124,10 +124,10 @@ pub(in super::super) async fn list(shared: &Shared) -> Result<Reply, CommandErro
     .fetch_all(&mut *reading)
     .await?;
     reading.commit().await?;
-    let record = |(username, email, confirmation, approval, registered, address)| {
+    let record = |(id, username, email, confirmation, approval, registered, address)| {
         let waits_for = Waiting { confirmation, approval };
         let registered = users::date_time(registered);
-        RegistrationRecord { username, email, waits_for, registered, address }
+        RegistrationRecord { id, username, email, waits_for, registered, address }
     };
     Ok(Reply::Registrations(rows.into_iter().map(record).collect()))
 }

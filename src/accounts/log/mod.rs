@@ -39,9 +39,9 @@ pub struct LogEntry {
     pub by_id: Option<i64>,
     /// By which way: `page` or `command`.
     pub way: String,
-    /// `add`, `change`, `delete`; `end` of sessions, `reset` of a password, `import`.
+    /// `add`, `change`, `delete`; `end` of sessions, `lift` of lockouts, `reset` of a password, `import`.
     pub action: String,
-    /// `user`, `group`, `permission`, `session`, `import`.
+    /// `user`, `group`, `permission`, `session`, `lockout`, `import`.
     pub kind: String,
     /// The number of what was changed, if it has one.
     pub object_id: Option<i64>,
@@ -54,9 +54,9 @@ pub struct LogEntry {
 /// What somebody did that is no command: for [`Directory::write_down`](super::Directory::write_down).
 #[derive(Debug, Clone)]
 pub struct Deed {
-    /// `end`, for sessions; `reset`, for a password.
+    /// `end`, for sessions; `lift`, for lockouts; `reset`, for a password.
     pub action: &'static str,
-    /// `session`, `user`.
+    /// `session`, `lockout`, `user`.
     pub kind: &'static str,
     /// The number of whom or what it was done to.
     pub object_id: Option<i64>,

@@ -8,11 +8,11 @@ use super::super::login::Failure;
 use super::super::refusal::Notice;
 use super::super::setup::sentence;
 use super::super::{Answer, PageRequest, Pages, answer};
-use crate::accounts::{AccountsError, By, Command, CommandError, Outcome};
+use crate::accounts::{AccountsError, By, Command, CommandError, Outcome, Reply};
 use crate::domain::Identity;
 use crate::domain::staff::{
-    Act, Allowed, NotAllowed, StaffMember, ViewGroup, ViewLog, ViewPermission, ViewRule,
-    ViewSession, ViewUser,
+    Act, AddMessage, Allowed, ChangeLockout, NotAllowed, StaffMember, ViewGroup, ViewLog,
+    ViewPermission, ViewRule, ViewSession, ViewUser,
 };
 use crate::web::form::Form;
 use crate::web::refusal::Refusal;
@@ -109,9 +109,12 @@ impl<'a> Desk<'a> {
         };
         [
             section(self.may::<ViewUser>(), "users/", "Users"),
+            section(self.may::<ViewUser>(), "registrations/", "Registrations"),
             section(self.may::<ViewGroup>(), "groups/", "Groups"),
             section(self.may::<ViewPermission>(), "permissions/", "Permissions"),
             section(self.may::<ViewSession>(), "sessions/", "Sessions"),
+            section(self.may::<AddMessage>(), "messages/", "Messages"),
+            section(self.may::<ChangeLockout>(), "lockouts/", "Lockouts"),
             section(self.may::<ViewRule>(), "rules/", "Rules"),
             section(self.may::<ViewLog>(), "log/", "Changes"),
         ]
@@ -140,11 +143,16 @@ impl<'a> Desk<'a> {
         query.value(name).filter(|value| !value.is_empty()).map(str::to_owned)
     }
 
-    /// Has a command carried out, and ends the sessions that it made worthless.
+    /// Has a command carried out whose reply the page says in its own words.
     pub(super) async fn order(&self, command: Command) -> Result<(), Stopped> {
+        self.carry_out(command).await.map(drop)
+    }
+
+    /// Has a command carried out, and ends the sessions that it made worthless.
+    pub(super) async fn carry_out(&self, command: Command) -> Result<Reply, Stopped> {
         let by = By::User(std::sync::Arc::clone(self.staff.user()));
         let state = &self.pages.state;
-        let Outcome { reply: _said_by_the_page, shut_out } =
+        let Outcome { reply, shut_out } =
             state.directory.carry_out(command, &by, self.request.now).await?;
         for shut_out in shut_out {
             // They are refused already, so that a failure leaves nobody in.
@@ -159,7 +167,7 @@ impl<'a> Desk<'a> {
                 ),
             }
         }
-        Ok(())
+        Ok(reply)
     }
 
     /// Has the member of staff prove with the own password that it is he or she who does something
@@ -194,4 +202,9 @@ impl<'a> Desk<'a> {
 /// Django's sentence after something was done: `The user “bob” was changed successfully.`
 pub(super) fn done(kind: &str, name: &str, what: &str) -> String {
     format!("The {kind} “{name}” was {what} successfully.")
+}
+
+/// A moment of a command's reply, as templates show it.
+pub(super) fn seconds(date_time: &str) -> Option<i64> {
+    date_time.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
 }

@@ -8,7 +8,7 @@ use super::super::refusal::Notice;
 use super::choices::{Chosen, shown};
 use super::desk::{Desk, Stopped, done, unavailable};
 use crate::accounts::{Command, GroupEdit, Named, SeenGroup};
-use crate::domain::staff::{ChangeGroup, ChangeUser, DeleteGroup, ViewGroup, ViewUser};
+use crate::domain::staff::{AddMessage, ChangeGroup, ChangeUser, DeleteGroup, ViewGroup, ViewUser};
 use crate::web::form::Form;
 use crate::web::refusal::Refusal;
 
@@ -114,6 +114,7 @@ impl Desk<'_> {
             can_change,
             gives_more => !holds_all,
             can_change_members => can_give && self.may::<ChangeUser>(),
+            message_url => self.may::<AddMessage>().then(|| self.url(&format!("messages/?{members}"))),
             can_delete => holds_all && self.may::<DeleteGroup>(),
             group_url => self.url(&page),
             groups_url => self.url("groups/"),

@@ -10,11 +10,12 @@ use crate::accounts::{LogEntry, LogQuery};
 use crate::domain::staff::{ViewGroup, ViewLog, ViewUser};
 
 /// The kinds of things that entries are about: in the database, and for people.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 6] = [
     ("user", "Users"),
     ("group", "Groups"),
     ("permission", "Permissions"),
     ("session", "Sessions"),
+    ("lockout", "Lockouts"),
     ("import", "Imports"),
 ];
 
@@ -69,7 +70,9 @@ impl Desk<'_> {
 /// An entry as the template sees it.
 pub(super) fn shown(desk: &Desk<'_>, entry: &LogEntry) -> Value {
     let url = entry.object_id.and_then(|id| match &*entry.kind {
-        "user" | "session" if desk.may::<ViewUser>() => Some(desk.url(&format!("users/{id}/"))),
+        "user" | "session" | "lockout" if desk.may::<ViewUser>() => {
+            Some(desk.url(&format!("users/{id}/")))
+        }
         "group" if desk.may::<ViewGroup>() => Some(desk.url(&format!("groups/{id}/"))),
         _ => None,
     });
@@ -87,6 +90,7 @@ pub(super) fn shown(desk: &Desk<'_>, entry: &LogEntry) -> Value {
             "change" => "changed",
             "delete" => "deleted",
             "end" => "ended",
+            "lift" => "lifted",
             "reset" => "started a password reset of",
             "import" => "imported",
             other => other,

@@ -10,11 +10,14 @@ mod desk;
 mod group;
 mod groups;
 mod home;
+mod lockouts;
 mod log;
+mod messages;
 mod new_user;
 mod notes;
 mod password;
 mod permissions;
+mod registrations;
 mod reset;
 mod rules;
 mod sessions;
@@ -34,7 +37,7 @@ use desk::Desk;
 pub(super) use notes::Notes;
 
 /// The templates of the administration.
-pub(super) const TEMPLATES: [(&str, &str); 16] = [
+pub(super) const TEMPLATES: [(&str, &str); 19] = [
     ("admin/base.html", include_str!("../templates/admin/base.html")),
     ("admin/fields.html", include_str!("../templates/admin/fields.html")),
     ("admin/index.html", include_str!("../templates/admin/index.html")),
@@ -43,12 +46,15 @@ pub(super) const TEMPLATES: [(&str, &str); 16] = [
     ("admin/add_user.html", include_str!("../templates/admin/add_user.html")),
     ("admin/password.html", include_str!("../templates/admin/password.html")),
     ("admin/delete_confirmation.html", include_str!("../templates/admin/delete_confirmation.html")),
+    ("admin/registrations.html", include_str!("../templates/admin/registrations.html")),
     ("admin/groups.html", include_str!("../templates/admin/groups.html")),
     ("admin/group.html", include_str!("../templates/admin/group.html")),
     ("admin/add_group.html", include_str!("../templates/admin/add_group.html")),
     ("admin/permissions.html", include_str!("../templates/admin/permissions.html")),
     ("admin/permission.html", include_str!("../templates/admin/permission.html")),
     ("admin/sessions.html", include_str!("../templates/admin/sessions.html")),
+    ("admin/messages.html", include_str!("../templates/admin/messages.html")),
+    ("admin/lockouts.html", include_str!("../templates/admin/lockouts.html")),
     ("admin/rules.html", include_str!("../templates/admin/rules.html")),
     ("admin/log.html", include_str!("../templates/admin/log.html")),
 ];
@@ -62,6 +68,7 @@ enum AdminPage {
     User(UserId),
     UserPassword(UserId),
     UserDeletion(UserId),
+    Registrations,
     Groups,
     AddGroup,
     Group(i64),
@@ -69,6 +76,8 @@ enum AdminPage {
     Permissions,
     Permission(String),
     Sessions,
+    Messages,
+    Lockouts,
     Rules,
     Log,
 }
@@ -84,6 +93,7 @@ impl AdminPage {
             ["users", id] => Self::User(user(id)?),
             ["users", id, "password"] => Self::UserPassword(user(id)?),
             ["users", id, "delete"] => Self::UserDeletion(user(id)?),
+            ["registrations"] => Self::Registrations,
             ["groups"] => Self::Groups,
             ["groups", "add"] => Self::AddGroup,
             ["groups", id] => Self::Group(number(id)?),
@@ -91,6 +101,8 @@ impl AdminPage {
             ["permissions"] => Self::Permissions,
             ["permissions", name] => Self::Permission((*name).to_owned()),
             ["sessions"] => Self::Sessions,
+            ["messages"] => Self::Messages,
+            ["lockouts"] => Self::Lockouts,
             ["rules"] => Self::Rules,
             ["log"] => Self::Log,
             _ => return None,
@@ -129,7 +141,7 @@ impl Pages {
             return Ok(desk.go_to(&format!("{name}/"), None));
         }
         match (page, is_post) {
-            (AdminPage::Home, false) => desk.home(),
+            (AdminPage::Home, false) => desk.home().await,
             (AdminPage::Users, false) => desk.users().await,
             (AdminPage::AddUser, false) => desk.new_user_page().await,
             (AdminPage::AddUser, true) => desk.add_user().await,
@@ -139,6 +151,8 @@ impl Pages {
             (AdminPage::UserPassword(id), true) => desk.choose_password(id).await,
             (AdminPage::UserDeletion(id), false) => desk.user_deletion_page(id).await,
             (AdminPage::UserDeletion(id), true) => desk.delete_user(id).await,
+            (AdminPage::Registrations, false) => desk.registrations_page().await,
+            (AdminPage::Registrations, true) => desk.decide_registration().await,
             (AdminPage::Groups, false) => desk.groups().await,
             (AdminPage::AddGroup, false) => desk.new_group_page().await,
             (AdminPage::AddGroup, true) => desk.add_group().await,
@@ -150,6 +164,10 @@ impl Pages {
             (AdminPage::Permission(name), false) => desk.permission_page(name).await,
             (AdminPage::Sessions, false) => desk.sessions_page().await,
             (AdminPage::Sessions, true) => desk.end_sessions().await,
+            (AdminPage::Messages, false) => desk.messages_page().await,
+            (AdminPage::Messages, true) => desk.send_message().await,
+            (AdminPage::Lockouts, false) => desk.lockouts_page(),
+            (AdminPage::Lockouts, true) => desk.lift_lockout().await,
             (AdminPage::Rules, false) => desk.rules().await,
             (AdminPage::Log, false) => desk.log().await,
             (

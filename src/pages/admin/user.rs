@@ -7,9 +7,10 @@ use super::super::refusal::Notice;
 use super::super::{Answer, answer};
 use super::choices::of_groups;
 use super::desk::{Desk, Stopped, done, unavailable};
-use super::{log, sessions, user_form};
+use super::{log, messages, sessions, user_form};
 use crate::accounts::{Change, Command, LogQuery, SeenUser, UserEdit};
 use crate::domain::UserId;
+use crate::domain::message::MessageText;
 use crate::domain::staff::{ChangeUser, DeleteSession, DeleteUser, ViewLog, ViewSession, ViewUser};
 use crate::web::form::Form;
 use crate::web::refusal::Refusal;
@@ -184,7 +185,12 @@ impl Desk<'_> {
             password_url => self.url(&format!("{page}password/")),
             sessions => self.sessions_of(user.id).await?,
             can_end_sessions => self.may::<DeleteSession>(),
+            lockouts_url => self.url("lockouts/"),
             admin_sessions_url => self.url("sessions/"),
+            waiting => self.messages_of(&user.username).await?,
+            levels => messages::levels(),
+            longest => MessageText::MAX,
+            messages_url => self.url("messages/"),
             changes => self.changes_of(user.id).await?,
             log_url => self.url(&format!("log/?kind=user&id={}", user.id.0)),
         };
@@ -201,6 +207,7 @@ impl Desk<'_> {
             is_active => user.is_active,
             is_staff => user.is_staff,
             is_superuser => user.is_superuser,
+            is_locked_out => self.is_locked_out(user.id),
             is_own => user.id == self.staff.user().id,
             has_password => user.password.is_usable(),
             date_joined => user.date_joined.seconds(),
