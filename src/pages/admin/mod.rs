@@ -23,6 +23,7 @@ mod rules;
 mod sessions;
 mod user;
 mod user_form;
+mod user_profile;
 mod users;
 
 use std::sync::Arc;
