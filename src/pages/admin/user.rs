@@ -68,7 +68,7 @@ impl Desk<'_> {
         note: String,
     ) -> Answer {
         match outcome {
-            Ok(()) => Ok(self.go_to(&format!("users/{}/", seen.user.id.0), Some(note))),
+            Ok(()) => Ok(self.go_to(&format!("users/{}/", seen.user.id.0), Some(note)).await),
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => {
                 // Of what somebody else has changed, the newest is shown: to save it again is then
