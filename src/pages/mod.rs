@@ -107,7 +107,6 @@ pub struct State {
     letters_to: Allowance,
     /// Held while a link is looked at and spent.
     spending_links: Mutex<()>,
-    notes: admin::Notes,
 }
 
 impl State {
@@ -134,7 +133,6 @@ impl State {
             letter_requests: Allowance::new(20, LETTER_WINDOW),
             letters_to: Allowance::new(3, LETTER_WINDOW),
             spending_links: Mutex::default(),
-            notes: admin::Notes::default(),
         }
     }
 

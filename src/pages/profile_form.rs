@@ -96,7 +96,8 @@ impl Filled<'_> {
     }
 }
 
-fn input_name(field: &ProfileField) -> String {
+/// What the field is called in a form.
+pub(super) fn input_name(field: &ProfileField) -> String {
     format!("profile.{}", field.name)
 }
 

@@ -92,9 +92,15 @@ test("staff find a user, change the name, and are told so", async (t) => {
   assert.equal(await page.locator("tbody tr").count(), 1);
   await page.getByRole("link", { name: "carol" }).click();
   await page.getByLabel("Last name").fill("Cantor");
+  await page.getByLabel("Favorite tree").selectOption("Linden");
+  await page.getByLabel("Planted a tree on").fill("2020-03-20");
+  await page.getByLabel("Send me news about trees").check();
   await save(page);
   assert.equal(await said(page), "The user “carol” was changed successfully.");
   assert.match(await heading(page), /Cantor/);
+  assert.equal(await page.getByLabel("Favorite tree").inputValue(), "Linden");
+  assert.equal(await page.getByLabel("Planted a tree on").inputValue(), "2020-03-20");
+  assert.ok(await page.getByLabel("Send me news about trees").isChecked());
   assert.match(await page.locator(".entries").textContent(), /ada.*changed the user.*last name.*Cantor/s);
 });
 

@@ -3,6 +3,7 @@
 
 mod lockouts;
 mod messages;
+mod profiles;
 mod registrations;
 
 use crate::support::{

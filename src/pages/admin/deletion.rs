@@ -45,7 +45,7 @@ impl Desk<'_> {
         match outcome {
             Ok(()) => {
                 let note = done("user", &seen.user.username, "deleted");
-                Ok(self.go_to("users/", Some(note)))
+                Ok(self.go_to("users/", Some(note)).await)
             }
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => self.ask(&of_user(&seen), status, Some(wrong)),
@@ -65,7 +65,7 @@ impl Desk<'_> {
         let _proves_the_token_alone = self.submitted()?;
         let seen = self.seen_group(id).await?;
         match self.order(Command::GroupDelete { name: seen.name.clone() }).await {
-            Ok(()) => Ok(self.go_to("groups/", Some(done("group", &seen.name, "deleted")))),
+            Ok(()) => Ok(self.go_to("groups/", Some(done("group", &seen.name, "deleted"))).await),
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => self.ask(&of_group(&seen), status, Some(wrong)),
         }

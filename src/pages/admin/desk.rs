@@ -10,6 +10,7 @@ use super::super::setup::sentence;
 use super::super::{Answer, PageRequest, Pages, answer};
 use crate::accounts::{AccountsError, By, Command, CommandError, Outcome, Reply};
 use crate::domain::Identity;
+use crate::domain::message::Level;
 use crate::domain::staff::{
     Act, AddMessage, Allowed, ChangeLockout, NotAllowed, StaffMember, ViewGroup, ViewLog,
     ViewPermission, ViewRule, ViewSession, ViewUser,
@@ -90,10 +91,8 @@ impl<'a> Desk<'a> {
 
     /// A page of the administration in its frame.
     pub(super) fn show(&self, status: StatusCode, template: &str, names: Value) -> Answer {
-        let notes = self.request.session_key().map(|key| self.pages.state.notes.take(key));
         let frame = context! {
             sections => self.sections(),
-            notes => notes.unwrap_or_default(),
             now => self.request.now.seconds(),
         };
         self.pages.form_page(self.request, status, template, merge_maps([frame, names]))
@@ -190,10 +189,15 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Sends the browser to a page of the administration, where `note` is said.
-    pub(super) fn go_to(&self, page: &str, note: Option<String>) -> http::Response<bytes::Bytes> {
-        if let (Some(note), Some(key)) = (note, self.request.session_key()) {
-            self.pages.state.notes.leave(key, note);
+    /// Sends the browser to a page of the administration, where `note` is said: a message, as in
+    /// Django, which waits whichever gateway the browser comes to next.
+    pub(super) async fn go_to(
+        &self,
+        page: &str,
+        note: Option<String>,
+    ) -> http::Response<bytes::Bytes> {
+        if let Some(note) = note {
+            self.pages.tell(self.request, Level::Success, &note).await;
         }
         answer::redirect_as(StatusCode::SEE_OTHER, &self.url(page))
     }

@@ -43,7 +43,7 @@ impl Desk<'_> {
             }
         };
         match outcome {
-            Ok(()) => Ok(self.go_to(&format!("groups/{id}/"), Some(note))),
+            Ok(()) => Ok(self.go_to(&format!("groups/{id}/"), Some(note)).await),
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => {
                 let typed = (status != StatusCode::CONFLICT).then_some(&form);

@@ -47,7 +47,7 @@ impl Desk<'_> {
         match self.order(Command::GroupCreate { name: name.clone(), permissions }).await {
             Ok(()) => {
                 let page = if self.may::<ViewGroup>() { "groups/" } else { "" };
-                Ok(self.go_to(page, Some(done("group", &name, "added"))))
+                Ok(self.go_to(page, Some(done("group", &name, "added"))).await)
             }
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => {

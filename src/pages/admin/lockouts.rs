@@ -30,7 +30,7 @@ impl Desk<'_> {
         let allowed = self.allowed::<ChangeLockout>()?;
         let form = self.submitted()?;
         match self.lift(&allowed, &form).await {
-            Ok(note) => Ok(self.go_to("lockouts/", Some(note))),
+            Ok(note) => Ok(self.go_to("lockouts/", Some(note)).await),
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => self.list_lockouts(status, Some(wrong)),
         }

@@ -27,7 +27,7 @@ impl Desk<'_> {
         match self.send(&form).await {
             Ok(note) => {
                 let page = back.map(|id| format!("users/{id}/"));
-                Ok(self.go_to(page.as_deref().unwrap_or("messages/"), Some(note)))
+                Ok(self.go_to(page.as_deref().unwrap_or("messages/"), Some(note)).await)
             }
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => {

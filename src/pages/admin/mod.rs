@@ -14,7 +14,6 @@ mod lockouts;
 mod log;
 mod messages;
 mod new_user;
-mod notes;
 mod password;
 mod permissions;
 mod registrations;
@@ -23,6 +22,7 @@ mod rules;
 mod sessions;
 mod user;
 mod user_form;
+mod user_profile;
 mod users;
 
 use std::sync::Arc;
@@ -33,8 +33,6 @@ use crate::domain::UserId;
 use crate::domain::staff::StaffMember;
 use crate::web::refusal::Refusal;
 use desk::Desk;
-
-pub(super) use notes::Notes;
 
 /// The templates of the administration.
 pub(super) const TEMPLATES: [(&str, &str); 19] = [
@@ -138,7 +136,7 @@ impl Pages {
         let desk = Desk::new(self, request, identity, staff);
         let page = AdminPage::find(name).ok_or(Notice::from(&Refusal::NoSuchPage))?;
         if !name.is_empty() && !name.ends_with('/') {
-            return Ok(desk.go_to(&format!("{name}/"), None));
+            return Ok(desk.go_to(&format!("{name}/"), None).await);
         }
         match (page, is_post) {
             (AdminPage::Home, false) => desk.home().await,

@@ -69,9 +69,9 @@ impl Desk<'_> {
         if self.may::<ViewUser>()
             && let Ok((id, _)) = self.pages.state.directory.find(username).await
         {
-            return Ok(self.go_to(&format!("users/{}/", id.0), note));
+            return Ok(self.go_to(&format!("users/{}/", id.0), note).await);
         }
-        Ok(self.go_to("", note))
+        Ok(self.go_to("", note).await)
     }
 
     async fn new_user_form(

@@ -28,7 +28,7 @@ impl Desk<'_> {
             Ok(()) => {
                 let name = &seen.user.username;
                 let note = format!("The password of “{name}” was changed successfully.");
-                Ok(self.go_to(&format!("users/{}/", id.0), Some(note)))
+                Ok(self.go_to(&format!("users/{}/", id.0), Some(note)).await)
             }
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => self.password_form(&seen, status, Some(wrong)),

@@ -39,7 +39,7 @@ impl Desk<'_> {
             Some(_) | None => return Err(Notice::from(&Refusal::NoSuchPage)),
         };
         match outcome {
-            Ok(note) => Ok(self.go_to("registrations/", Some(note))),
+            Ok(note) => Ok(self.go_to("registrations/", Some(note)).await),
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => self.list_registrations(status, Some(wrong)).await,
         }

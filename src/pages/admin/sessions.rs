@@ -134,7 +134,7 @@ impl Desk<'_> {
             Some("user") if self.may::<ViewUser>() => format!("users/{}/", user.0),
             Some(_) | None => "sessions/".to_owned(),
         };
-        Ok(self.go_to(&page, Some(note)))
+        Ok(self.go_to(&page, Some(note)).await)
     }
 
     /// Writes it down, and gives the name of whose sessions they were.

@@ -7,7 +7,7 @@ use super::super::refusal::Notice;
 use super::super::{Answer, answer};
 use super::choices::of_groups;
 use super::desk::{Desk, Stopped, done, unavailable};
-use super::{log, messages, sessions, user_form};
+use super::{log, messages, sessions, user_form, user_profile};
 use crate::accounts::{Change, Command, LogQuery, SeenUser, UserEdit};
 use crate::domain::UserId;
 use crate::domain::message::MessageText;
@@ -68,7 +68,7 @@ impl Desk<'_> {
         note: String,
     ) -> Answer {
         match outcome {
-            Ok(()) => Ok(self.go_to(&format!("users/{}/", seen.user.id.0), Some(note))),
+            Ok(()) => Ok(self.go_to(&format!("users/{}/", seen.user.id.0), Some(note)).await),
             Err(Stopped::Notice(notice)) => Err(notice),
             Err(Stopped::Told(status, wrong)) => {
                 // Of what somebody else has changed, the newest is shown: to save it again is then
@@ -82,7 +82,14 @@ impl Desk<'_> {
     async fn save(&self, seen: &SeenUser, form: &Form) -> Result<(), Stopped> {
         let groups = self.group_choices().await?;
         let permissions = self.permission_choices().await?;
-        let mut edit = user_form::edit(form, seen, &self.staff, &groups, &permissions);
+        let mut edit = user_form::edit(
+            form,
+            seen,
+            self.pages.profile_fields(),
+            &self.staff,
+            &groups,
+            &permissions,
+        );
         if edit.seen != seen.version {
             // What differs now is not what the visitor has changed; the command says so.
             edit = UserEdit {
@@ -159,6 +166,7 @@ impl Desk<'_> {
         wrong: Option<String>,
     ) -> Answer {
         let (user, details) = (&seen.user, &seen.details);
+        let declared = self.pages.profile_fields();
         let has_power = self.staff.has_power_over(user);
         let can_change = has_power && self.may::<ChangeUser>();
         let (groups, permissions) = (self.group_choices().await?, self.permission_choices().await?);
@@ -167,7 +175,8 @@ impl Desk<'_> {
             account => self.account(seen),
             wrong,
             seen => &*seen.version,
-            fields => user_form::fields(user, typed),
+            fields => user_form::fields(user, declared, typed),
+            profile => declared.map(|declared| user_profile::shown(declared, user, typed)),
             flags => user_form::flags(user, &self.staff, typed),
             groups => user_form::boxes(&groups, "groups", &user.groups, typed, !can_change),
             permissions => user_form::boxes(

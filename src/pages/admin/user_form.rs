@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use minijinja::{Value, context};
 
 use super::choices::{Choice, Chosen, shown};
+use super::user_profile;
 use crate::accounts::{Change, SeenUser, UserEdit};
-use crate::domain::User;
 use crate::domain::staff::StaffMember;
+use crate::domain::{ProfileFields, User};
 use crate::web::form::Form;
 
 /// The fields of text that every user has, with their labels.
@@ -25,6 +26,7 @@ const PROFILE: &str = "profile.";
 pub(super) fn edit(
     form: &Form,
     seen: &SeenUser,
+    declared: Option<&ProfileFields>,
     staff: &StaffMember,
     groups: &[Choice],
     permissions: &[Choice],
@@ -40,10 +42,15 @@ pub(super) fn edit(
     text("first_name", &user.first_name, Change::FirstName);
     text("last_name", &user.last_name, Change::LastName);
     text("email", &user.email, Change::Email);
-    for (field, old) in &user.profile {
-        let new = form.value(&format!("{PROFILE}{field}")).filter(|new| new != old);
-        if let Some(new) = new {
-            changes.push(Change::Profile { field: field.clone(), value: new.to_owned() });
+    match declared {
+        Some(declared) => changes.extend(user_profile::changes(declared, user, form)),
+        None => {
+            for (field, old) in &user.profile {
+                let new = form.value(&format!("{PROFILE}{field}")).filter(|new| new != old);
+                if let Some(new) = new {
+                    changes.push(Change::Profile { field: field.clone(), value: new.to_owned() });
+                }
+            }
         }
     }
     // Staff who are no superusers cannot tick the last two boxes, and a browser sends nothing of
@@ -94,8 +101,13 @@ pub(super) fn is_sensitive(edit: &UserEdit, user: &User, staff: &StaffMember) ->
     })
 }
 
-/// The form's fields; with `typed` what was sent, or else what is.
-pub(super) fn fields(user: &User, typed: Option<&Form>) -> Vec<Value> {
+/// The form's fields of text; with `typed` what was sent, or else what is. Where no fields of a
+/// profile are declared, those are shown that there are.
+pub(super) fn fields(
+    user: &User,
+    declared: Option<&ProfileFields>,
+    typed: Option<&Form>,
+) -> Vec<Value> {
     let typed_or =
         |name: &str, old: &str| typed.and_then(|form| form.value(name)).unwrap_or(old).to_owned();
     let value_of = |name: &str| match name {
@@ -111,7 +123,8 @@ pub(super) fn fields(user: &User, typed: Option<&Form>) -> Vec<Value> {
         let is_required = name == "username";
         context! { name, label, kind, value, limit, is_required }
     });
-    let profile = user.profile.iter().map(|(field, value)| {
+    let undeclared = user.profile.iter().filter(|_| declared.is_none());
+    let profile = undeclared.map(|(field, value)| {
         let name = format!("{PROFILE}{field}");
         let value = typed_or(&name, value);
         let label = field.replace('_', " ");
