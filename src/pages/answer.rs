@@ -8,6 +8,7 @@ use minijinja::Value;
 use super::csrf::origin_of;
 use super::refusal::Notice;
 use super::{PageRequest, Pages, Settings};
+use crate::accounts::CommandError;
 use crate::sessions::Unavailable;
 use crate::web::refusal::Refusal;
 
@@ -96,6 +97,30 @@ pub(super) fn no_randomness(error: impl std::fmt::Display) -> Notice {
 pub(super) fn unavailable(cause: &str) -> Notice {
     tracing::error!(cause, "a page is unavailable");
     Notice::from(&Refusal::Unavailable(String::new()))
+}
+
+/// What stands in the way of an order, as a form says it; a directory that cannot be asked is no
+/// mistake of whoever filled it in.
+pub(super) fn objection(error: &CommandError) -> Result<String, Notice> {
+    match error {
+        CommandError::Accounts(error) => Err(unavailable(&error.to_string())),
+        CommandError::NotFound(_)
+        | CommandError::Invalid(_)
+        | CommandError::Conflict(_)
+        | CommandError::Forbidden(_) => Ok(sentence(&error.to_string())),
+    }
+}
+
+/// A message of ours for a person: lines that begin with `hint:` become sentences of their own,
+/// and what stands in backticks stands alone.
+pub(super) fn sentence(message: &str) -> String {
+    let lines = message.lines().map(|line| {
+        let line = line.trim_start_matches("hint:").trim().replace('`', "");
+        let mut letters = line.chars();
+        let first = letters.next().map(char::to_uppercase);
+        format!("{}{}.", first.into_iter().flatten().collect::<String>(), letters.as_str())
+    });
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// What sessions that cannot be asked for or changed come to. A store that fails is logged when that

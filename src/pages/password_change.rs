@@ -8,9 +8,8 @@ use super::bound_form::{BoundField, BoundForm};
 use super::login::{self, Failure};
 use super::reauthentication::Reauthenticated;
 use super::refusal::Notice;
-use super::setup::sentence;
 use super::{Answer, PageRequest, Pages, answer};
-use crate::accounts::{By, Command, CommandError};
+use crate::accounts::{By, Command};
 use crate::domain::session_data::DataChange;
 use crate::domain::{SessionKey, Verified};
 use crate::web::cookie;
@@ -98,13 +97,7 @@ impl Pages {
         let by = By::User(user.clone());
         match self.state.directory.execute(command, &by, request.now).await {
             Ok(_) => Ok(Ok(())),
-            Err(CommandError::Accounts(error)) => Err(answer::unavailable(&error.to_string())),
-            Err(
-                error @ (CommandError::NotFound(_)
-                | CommandError::Invalid(_)
-                | CommandError::Conflict(_)
-                | CommandError::Forbidden(_)),
-            ) => Ok(Err(sentence(&error.to_string()))),
+            Err(error) => Ok(Err(answer::objection(&error)?)),
         }
     }
 

@@ -10,9 +10,8 @@ use super::link::Arrival;
 use super::login::Failure;
 use super::password_change::{MISMATCH, REQUIRED, VERIFICATION};
 use super::refusal::Notice;
-use super::setup::sentence;
 use super::{Answer, PageRequest, Pages, answer};
-use crate::accounts::{By, Command, CommandError};
+use crate::accounts::{By, Command};
 use crate::domain::audit::{Entry, Event};
 use crate::domain::{Purpose, User, UserId, link};
 use crate::web::form::Form;
@@ -71,16 +70,8 @@ impl Pages {
         let command = Command::UserSetPassword { username, password: new.to_owned().into() };
         match self.state.directory.execute(command, &by, request.now).await {
             Ok(_) => {}
-            Err(CommandError::Accounts(error)) => {
-                return Err(answer::unavailable(&error.to_string()));
-            }
-            Err(
-                error @ (CommandError::NotFound(_)
-                | CommandError::Invalid(_)
-                | CommandError::Conflict(_)
-                | CommandError::Forbidden(_)),
-            ) => {
-                wrong.second.push(sentence(&error.to_string()));
+            Err(error) => {
+                wrong.second.push(answer::objection(&error)?);
                 return self.reset_form(request, Some(&user), wrong);
             }
         }

@@ -7,7 +7,7 @@ use minijinja::{Value, context};
 
 use super::profile_form::{NameForm, ProfileForm};
 use super::{Answer, PageRequest, Pages, answer, next};
-use crate::accounts::{By, Command, CommandError};
+use crate::accounts::{By, Command};
 use crate::domain::message::Level;
 use crate::domain::{Identity, NextPath, Permission, ProfileFields, User};
 use crate::web::refusal::Refusal;
@@ -58,16 +58,8 @@ impl Pages {
             let by = By::User(user.clone());
             match self.state.directory.execute(command, &by, request.now).await {
                 Ok(_) => {}
-                Err(CommandError::Accounts(error)) => {
-                    return Err(answer::unavailable(&error.to_string()));
-                }
-                Err(
-                    error @ (CommandError::NotFound(_)
-                    | CommandError::Invalid(_)
-                    | CommandError::Conflict(_)
-                    | CommandError::Forbidden(_)),
-                ) => {
-                    return again(StatusCode::OK, Some(super::setup::sentence(&error.to_string())));
+                Err(error) => {
+                    return again(StatusCode::OK, Some(answer::objection(&error)?));
                 }
             }
             self.tell(request, Level::Success, "Your profile was changed.").await;

@@ -217,7 +217,7 @@ impl Pages {
         match directory.execute(Command::Register(new), &by, request.now).await {
             Ok(Reply::Registered(outcome)) => Ok(Ok(outcome)),
             Ok(_) => Err(answer::unavailable("a registration had another reply")),
-            Err(CommandError::Invalid(complaint)) => Ok(Err(super::setup::sentence(&complaint))),
+            Err(CommandError::Invalid(complaint)) => Ok(Err(answer::sentence(&complaint))),
             // A group that the operator named is not there, or the name was taken just now.
             Err(CommandError::NotFound(cause) | CommandError::Forbidden(cause)) => {
                 Err(answer::unavailable(&cause))

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 use super::bound_form::{BoundField, BoundForm};
 use super::refusal::Notice;
 use super::{Answer, PageRequest, Pages, State, answer};
-use crate::accounts::{AccountsError, Attributes, CommandError, NewUser, Weakness};
+use crate::accounts::{AccountsError, Attributes, NewUser, Weakness};
 use crate::domain::audit::{Entry, Event};
 use crate::domain::user::{UsernameError, normalize_username};
 use crate::web::form::Form;
@@ -96,14 +96,8 @@ impl Pages {
                 self.state.directory.note(&entry);
                 Ok(answer::redirect(&self.url("login/")))
             }
-            Err(CommandError::Accounts(error)) => Err(answer::unavailable(&error.to_string())),
-            Err(
-                error @ (CommandError::NotFound(_)
-                | CommandError::Invalid(_)
-                | CommandError::Conflict(_)
-                | CommandError::Forbidden(_)),
-            ) => {
-                draft.wrong.other.push(sentence(&error.to_string()));
+            Err(error) => {
+                draft.wrong.other.push(answer::objection(&error)?);
                 self.setup_form(request, StatusCode::OK, &draft)
             }
         }
@@ -134,7 +128,7 @@ impl Draft {
                 self.wrong.username.push("This field is required.".to_owned());
             }
             Err(error @ (UsernameError::TooLong(_) | UsernameError::Character(_))) => {
-                self.wrong.username.push(sentence(&error.to_string()));
+                self.wrong.username.push(answer::sentence(&error.to_string()));
             }
         }
         if self.password != self.repeated {
@@ -175,18 +169,6 @@ impl Draft {
         .with_errors(wrong.other.clone())
         .into_value()
     }
-}
-
-/// A message of ours for a person: lines that begin with `hint:` become sentences of their own,
-/// and what stands in backticks stands alone.
-pub(super) fn sentence(message: &str) -> String {
-    let lines = message.lines().map(|line| {
-        let line = line.trim_start_matches("hint:").trim().replace('`', "");
-        let mut letters = line.chars();
-        let first = letters.next().map(char::to_uppercase);
-        format!("{}{}.", first.into_iter().flatten().collect::<String>(), letters.as_str())
-    });
-    lines.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -65,14 +65,7 @@ pub(in super::super) async fn list(shared: &Shared) -> Result<Reply, CommandErro
 pub(in super::super) async fn show(shared: &Shared, name: &str) -> Result<Reply, CommandError> {
     let mut reading = shared.database.read().await?;
     let id = find_group(&mut reading, name).await?;
-    let permissions: Vec<String> = sqlx::query_scalar(
-        "SELECT app_label || '.' || codename AS name FROM vestibule_permission
-         WHERE id IN (SELECT permission_id FROM vestibule_group_permissions WHERE group_id = $1)
-         ORDER BY name",
-    )
-    .bind(id)
-    .fetch_all(&mut *reading)
-    .await?;
+    let permissions = permissions_of(&mut reading, id).await?;
     let members: Vec<String> = sqlx::query_scalar(
         "SELECT username FROM vestibule_user
          WHERE id IN (SELECT user_id FROM vestibule_user_groups WHERE group_id = $1)

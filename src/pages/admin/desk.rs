@@ -4,9 +4,9 @@ use http::StatusCode;
 use minijinja::value::merge_maps;
 use minijinja::{Value, context};
 
+use super::super::answer::sentence;
 use super::super::login::Failure;
 use super::super::refusal::Notice;
-use super::super::setup::sentence;
 use super::super::{Answer, PageRequest, Pages, answer};
 use crate::accounts::{AccountsError, By, Command, CommandError, Outcome, Reply};
 use crate::domain::Identity;

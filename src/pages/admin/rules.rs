@@ -50,7 +50,7 @@ impl Desk<'_> {
         let wrong = |message: String| Ok(context! { wrong => message });
         let question = match Question::parse(method, url, self.request.address) {
             Ok(question) => question,
-            Err(message) => return wrong(super::super::setup::sentence(&message)),
+            Err(message) => return wrong(super::super::answer::sentence(&message)),
         };
         let visitor = match who {
             None => Visitor::Anonymous,
